@@ -1,0 +1,1 @@
+"""Documents in, passages out: load, split, embed, store, retrieve."""

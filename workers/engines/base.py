@@ -1,0 +1,89 @@
+"""The contract of an engine: how a model is run, apart from which model (profile) and what for (chain)."""
+
+from __future__ import annotations
+
+import re
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+from langchain_core.language_models import BaseChatModel
+
+from workers.errors import EngineUnknown
+from workers.jobs import GenerationOptions
+
+_URI = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*):(?P<name>\S{1,512})$")
+
+
+@dataclass(frozen=True)
+class EngineURI:
+    """``scheme:name``, such as ``onnx:phi-3.5-mini``; ``extractive`` alone has no name."""
+
+    scheme: str
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> EngineURI:
+        """Read a URI.
+
+        Raises:
+            EngineUnknown: when the text has not the form.
+        """
+        if text == "extractive":
+            return cls("extractive")
+        match = _URI.match(text)
+        if match is None:
+            raise EngineUnknown(
+                f"'{text[:80]}' is not an engine: write ENGINE:MODEL, such as onnx:phi-3.5-mini, or extractive.",
+                hint="phiq models list",
+                subject=text[:80],
+            )
+        return cls(match["scheme"], match["name"])
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}" if self.name else self.scheme
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """Whether an engine would take a run now. ``message`` is for people."""
+
+    state: Literal["ready", "loading", "idle", "down"]
+    message: str = ""
+
+
+class Engine(ABC):
+    """A model that can be run, shared by the threads of a worker.
+
+    What the chat models it makes promise the agents:
+
+    - ``profile["max_input_tokens"]`` is the longest prompt that leaves room for the answer,
+      ``profile["max_output_tokens"]`` that room; ``profile["image_inputs"]`` says whether it sees.
+    - ``get_num_tokens_from_messages`` counts the prompt as it will be sent, template included (exactly where the
+      tokenizer is at hand, else an estimate that errs high).
+    - A prompt that does not fit raises ``agents.errors.ContextOverflow`` before anything runs: nothing is cut.
+    - The last chunk of a stream carries ``usage_metadata`` and ``response_metadata["finish_reason"]`` (``stop``
+      or ``length``); ``response_metadata["notes"]`` is a list of sentences people must know.
+    - Control markers in contents never become control tokens.
+    - When ``stop`` is set the run ends within one step and raises ``agents.errors.Interrupted``; closing the
+      stream ends the run too.
+    """
+
+    uri: EngineURI
+
+    @abstractmethod
+    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> BaseChatModel:
+        """A chat model for one job.
+
+        Raises:
+            OptionUnsupported: naming an option this engine can't honour.
+            PhiqError: what keeps the model from being used (not found, down, broken).
+        """
+
+    @abstractmethod
+    def status(self) -> EngineStatus:
+        """Where the engine stands, without waiting."""
+
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing
+        """Free what the engine holds; safe to call twice."""

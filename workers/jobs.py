@@ -1,0 +1,297 @@
+"""The typed contract of a job: what people submit, the record the ledger keeps, the events it streams.
+
+Nothing here talks to Redis, Celery or an engine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from agents.contract import (
+    ChatInput,
+    ChatResult,
+    CompleteInput,
+    CompletionResult,
+    DescribeInput,
+    DescriptionResult,
+    EmbedInput,
+    EmbedResult,
+    IngestInput,
+    IngestResult,
+    Input,
+    Progress,
+    Result,
+    SearchInput,
+    SearchResult,
+    SummarizeInput,
+    SummaryResult,
+    TranslateInput,
+    TranslationResult,
+)
+from workers.errors import JobInvalid
+
+RECORD_VERSION = 1
+"""Of the record's layout: a worker leaves alone what is newer than itself."""
+
+
+class Lane(StrEnum):
+    """Interactive work goes before batch work, at the queue and in the engine."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+class State(StrEnum):
+    """Where a job is in its life; docs/jobs.md has the diagram."""
+
+    DELAYED = "delayed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    DEAD = "dead"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more happens to the job by itself."""
+        return self not in (State.DELAYED, State.QUEUED, State.RUNNING)
+
+
+class Capability(StrEnum):
+    """What a job needs of a worker; each is a queue (a lane apart) that a worker may serve or not."""
+
+    CORE = "core"
+    GENERATE = "generate"
+    VISION = "vision"
+
+
+class GenerationOptions(Input):
+    """How to generate. None leaves it to the model's profile. Refused by name where an engine can't."""
+
+    max_tokens: int | None = Field(default=None, ge=1, le=131072)
+    temperature: float | None = Field(default=None, ge=0.0, le=5.0, description="0 is greedy")
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    top_k: int | None = Field(default=None, ge=1, le=100_000)
+    seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    stop: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(default_factory=list, max_length=16)
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+
+
+class JobBase(Input):
+    """What every kind of job has in common."""
+
+    model: str | None = Field(
+        default=None,
+        description="engine URI such as extractive, onnx:phi-3.5-mini, ollama:phi3.5; None: the worker's default",
+    )
+    options: GenerationOptions = GenerationOptions()
+    lane: Lane = Lane.INTERACTIVE
+    tenant: Name = "default"
+    delay: float = Field(default=0.0, ge=0.0, le=366 * 86400, description="seconds before it may start")
+    expires_in: float | None = Field(default=None, gt=0, description="seconds it may wait before it expires")
+    deadline: float | None = Field(default=None, gt=0, description="seconds from submission until it must have ended")
+    max_attempts: int = Field(default=3, ge=1, le=20)
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=32)
+
+
+class ChatJob(JobBase):
+    """Answer a conversation, from documents when a collection is named."""
+
+    kind: Literal["chat"] = "chat"
+    input: ChatInput
+
+
+class SummarizeJob(JobBase):
+    """Summarise texts."""
+
+    kind: Literal["summarize"] = "summarize"
+    input: SummarizeInput
+
+
+class TranslateJob(JobBase):
+    """Translate a text."""
+
+    kind: Literal["translate"] = "translate"
+    input: TranslateInput
+
+
+class DescribeJob(JobBase):
+    """Describe pictures."""
+
+    kind: Literal["describe"] = "describe"
+    input: DescribeInput
+
+
+class CompleteJob(JobBase):
+    """Continue a prompt."""
+
+    kind: Literal["complete"] = "complete"
+    input: CompleteInput
+
+
+class EmbedJob(JobBase):
+    """Embed texts."""
+
+    kind: Literal["embed"] = "embed"
+    input: EmbedInput
+
+
+class SearchJob(JobBase):
+    """Search a collection."""
+
+    kind: Literal["search"] = "search"
+    input: SearchInput
+
+
+class IngestJob(JobBase):
+    """Load files into a collection."""
+
+    kind: Literal["ingest"] = "ingest"
+    input: IngestInput
+
+
+Job = Annotated[
+    ChatJob | SummarizeJob | TranslateJob | DescribeJob | CompleteJob | EmbedJob | SearchJob | IngestJob,
+    Field(discriminator="kind"),
+]
+JOB: TypeAdapter[Job] = TypeAdapter(Job)
+KINDS = ("chat", "summarize", "translate", "describe", "complete", "embed", "search", "ingest")
+
+RESULTS: dict[str, type[Result]] = {
+    "chat": ChatResult,
+    "summarize": SummaryResult,
+    "translate": TranslationResult,
+    "describe": DescriptionResult,
+    "complete": CompletionResult,
+    "embed": EmbedResult,
+    "search": SearchResult,
+    "ingest": IngestResult,
+}
+
+
+def parse_job(value: Any) -> Job:
+    """A job from JSON text or a mapping.
+
+    Raises:
+        JobInvalid: naming each field that does not fit and why.
+    """
+    try:
+        if isinstance(value, str | bytes):
+            value = json.loads(value)
+        return JOB.validate_python(value)
+    except ValidationError as error:
+        reasons = [
+            {"field": ".".join(str(part) for part in item["loc"]), "reason": item["msg"]} for item in error.errors()
+        ]
+        first = reasons[0]
+        raise JobInvalid(
+            f"The job does not fit its contract: {first['field'] or 'job'}: {first['reason']}.",
+            hint="See docs/jobs.md for the fields of each kind.",
+            errors=reasons[:20],
+        ) from error
+    except ValueError as error:
+        raise JobInvalid(f"The job is not JSON: {error}.", hint="Send one JSON object.") from error
+
+
+def capability(job: Job, model: str) -> Capability:
+    """The queue a job belongs to, given the engine URI it will run on."""
+    if job.kind in ("embed", "search", "ingest") or model == "extractive":
+        return Capability.CORE
+    return Capability.VISION if job.kind == "describe" else Capability.GENERATE
+
+
+class AttemptRecord(BaseModel):
+    """One try: who, when, and how it ended (``outcome`` empty while it runs)."""
+
+    model_config = ConfigDict(extra="ignore")
+    number: int
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: Literal["", "succeeded", "failed", "cancelled", "expired", "lost", "released"] = ""
+    error: dict[str, Any] | None = None
+
+
+class JobRecord(BaseModel):
+    """A job as the ledger knows it. Times are UTC."""
+
+    model_config = ConfigDict(extra="ignore")
+    version: int = RECORD_VERSION
+    id: str
+    kind: str
+    state: State
+    lane: Lane
+    tenant: str
+    capability: Capability
+    model: str
+    submitted_at: datetime
+    available_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    deadline_at: datetime | None = None
+    attempt: int = 0
+    max_attempts: int = 3
+    attempts: list[AttemptRecord] = Field(default_factory=list)
+    progress: Progress | None = None
+    cancel_requested: bool = False
+    error: dict[str, Any] | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    job: dict[str, Any] = Field(default_factory=dict, description="the job as submitted")
+    result: dict[str, Any] | None = None
+
+    def parsed_result(self) -> Result | None:
+        """The result in its typed form; None while there is none."""
+        return None if self.result is None else RESULTS[self.kind].model_validate(self.result)
+
+
+class Event(BaseModel):
+    """One entry of a job's stream.
+
+    ``id`` is the stream's own (``milliseconds-sequence``): give the last one seen to go on from there.
+    ``offset`` is the length, in characters, of the text before this event's; a reader that sees a gap or a
+    smaller offset knows. ``restarted`` says that text streamed before is void; ``snapshot`` replaces it whole.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+    id: str = ""
+    type: Literal["state", "delta", "progress", "restarted", "snapshot", "waiting", "end"]
+    attempt: int = 0
+    offset: int = 0
+    text: str = ""
+    state: State | None = None
+    progress: Progress | None = None
+    message: str = ""
+
+
+class Waiting(BaseModel):
+    """Why a job has not started: its place and a reason people understand.
+
+    ``reason``: not_waiting, delayed, no_worker, slots_full, model_loading, retry, paused.
+    """
+
+    reason: str
+    message: str
+    position: int = 0
+    ahead: int = 0
+    oldest_age: float = Field(default=0.0, description="seconds the oldest job of this queue has waited")
+    workers: int = 0
+
+
+_ID = re.compile(r"^[0-9a-f]{32}$")
+
+
+def is_job_id(value: object) -> bool:
+    """Whether a value has the form of a job's id (32 lower-case hex digits; a UUIDv7, so ids sort by time)."""
+    return isinstance(value, str) and bool(_ID.match(value))

@@ -1,0 +1,96 @@
+"""The settings: the only place that reads the environment.
+
+Everything below takes small frozen objects cut from here, so that it can be run and tested alone.
+docs/configuration.md is made from these descriptions.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workers.errors import SettingsInvalid
+
+# Customers' words stay here: LangChain would send traces to LangSmith when one of these is set somewhere.
+for _name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"):
+    os.environ[_name] = "false"
+os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+class Settings(BaseSettings):
+    """phiq's settings; each is the environment variable PHIQ_ and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="PHIQ_", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("phiq"),
+        description="where models, documents, the queue and the content store of one machine lie",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="redis:// or rediss:// address; empty: the one that `phiq up` started here"
+    )
+    chroma_url: str | None = Field(
+        default=None, description="http address of Chroma's server; empty: the one that `phiq up` started here"
+    )
+    content_url: str | None = Field(
+        default=None, description="where attachments lie, as an fsspec address; empty: a folder in data_dir"
+    )
+    key_prefix: str = Field(default="phiq", pattern=r"^[A-Za-z0-9_.-]{1,32}$", description="before every Redis key")
+    tenant: str = Field(default="default", description="whose jobs the command line submits")
+    model: str = Field(default="extractive", description="engine URI for jobs that name none")
+    local_only: bool = Field(default=True, description="refuse engines that would send words off this machine")
+    allow_fake_engine: bool = Field(default=False, description="let tests and load tests use the fake engine")
+
+    slots: int = Field(default=4, ge=1, le=256, description="jobs a worker runs at once")
+    queues: str = Field(default="core,generate,vision", description="capabilities a worker serves")
+    worker_name: str | None = Field(default=None, description="a worker's name; empty: host and process id")
+    lease_seconds: float = Field(default=9.0, gt=0.2, description="a worker that is silent this long loses its jobs")
+    drain_seconds: float = Field(default=30.0, ge=0, description="time running jobs get after SIGTERM")
+    result_ttl: float = Field(default=7 * 86400, gt=0, description="seconds a finished job and its stream are kept")
+    stream_bytes: int = Field(default=4_000_000, ge=10_000, description="bound of one job's stream")
+    max_job_bytes: int = Field(default=8_000_000, ge=1000, description="largest job, as JSON")
+    max_file_bytes: int = Field(default=100_000_000, ge=1000, description="largest document or picture")
+    max_image_pixels: int = Field(default=40_000_000, ge=1000, description="largest picture, in pixels")
+
+    onnx_threads: int = Field(default=0, ge=0, description="threads of the ONNX engine; 0: the machine's cores")
+    onnx_max_length: int = Field(default=4096, ge=64, description="tokens of a session (prompt and answer)")
+    onnx_provider: str = Field(default="cpu", description="execution provider: cpu, cuda, dml, qnn")
+    ollama_url: str = Field(default="http://127.0.0.1:11434", description="Ollama's address")
+    ollama_context: int = Field(default=4096, ge=256, description="context length asked of Ollama, always explicit")
+    openai_base_url: str | None = Field(default=None, description="address of an OpenAI-compatible server")
+    openai_api_key: SecretStr | None = Field(default=None, description="its key")
+    openai_context: int = Field(default=4096, ge=256, description="context length of that server's model")
+    engine_timeout: float = Field(default=120.0, gt=0, description="seconds without a token before giving up")
+    hub_url: str | None = Field(default=None, description="address of the model hub; empty: huggingface_hub's own")
+
+    embedder: str = Field(
+        default="all-MiniLM-L6-v2", description="embedding model: this name, or a folder that holds it"
+    )
+    embed_precision: Literal["int8", "f32"] = Field(default="int8", description="precision of the embedder")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once.
+
+    Raises:
+        SettingsInvalid: naming the variable and what is wrong with it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "PHIQ_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsInvalid(
+            f"{name} can't be used: {first['msg']}.",
+            hint=f"Mend or unset {name}; `phiq doctor` shows every setting.",
+            subject=name,
+        ) from error
