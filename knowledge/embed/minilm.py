@@ -1,0 +1,106 @@
+"""all-MiniLM-L6-v2 on onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from knowledge.embed.base import Embedder
+from knowledge.embed.cache import graph_folder
+from knowledge.embed.config import MINILM, EmbedderConfig
+from knowledge.embed.graph import GRAPH_VERSION, HIDDEN
+from knowledge.errors import EmbedderUnavailable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tokenizers import Encoding
+
+# Padded tokens of one run: it bounds the memory (scores are 12 by tokens by tokens a text)
+# and still fills the cores.
+_BATCH_TOKENS = 4096
+_TOKENIZE_AT_ONCE = 1024
+
+
+class MiniLM(Embedder):
+    """The default embedder. Safe to share between threads.
+
+    int8 scales activations over a whole batch, so a text's vector varies a little (cosine above .99) with what it
+    is embedded together with; f32 does not.
+
+    Raises:
+        EmbedderUnavailable: when the weights are missing, not the official ones, or can't be loaded.
+    """
+
+    def __init__(self, config: EmbedderConfig) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        folder = graph_folder(config)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = config.thread_count
+        options.inter_op_num_threads = 1
+        # Threads that spin while they wait would take the cores from the model that generates.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        # onnxruntime's own exceptions derive from Exception directly.
+        except Exception as error:
+            raise EmbedderUnavailable(
+                f"onnxruntime can't load the built embedder: {error}.",
+                hint=f"Remove {folder} and try again; `phiq doctor` shows the versions.",
+                subject=MINILM,
+            ) from error
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        # The file asks for 128; the model was published with 256 (sentence_bert_config.json).
+        self._tokenizer.enable_truncation(256)
+        self._counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._counter.no_padding()
+        self._counter.no_truncation()
+        self.name = MINILM
+        self.version = f"{MINILM}/{config.precision}/{GRAPH_VERSION}"
+        self.dimensions = HIDDEN
+        self.max_tokens = 256
+
+    def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts, float32 [texts, 384], each of length 1. Only the first 256 tokens of a text are seen."""
+        vectors = np.empty((len(texts), HIDDEN), dtype=np.float32)
+        for start in range(0, len(texts), _TOKENIZE_AT_ONCE):
+            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + _TOKENIZE_AT_ONCE]))
+            for rows in _batches(encodings):
+                ids, mask = _pad([encodings[row] for row in rows])
+                out = self._session.run(["embeddings"], {"input_ids": ids, "attention_mask": mask})
+                vectors[start + np.array(rows)] = out[0]
+        return vectors
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Word pieces of each text, without the two markers."""
+        return [len(found.ids) for found in self._counter.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def _batches(encodings: list[Encoding]) -> Iterator[list[int]]:
+    """Rows to run together: of like length, so that little is padding, and bounded in padded tokens."""
+    batch: list[int] = []
+    for row in sorted(range(len(encodings)), key=lambda row: -len(encodings[row].ids)):
+        # The first of a batch is its longest.
+        if batch and (len(batch) + 1) * len(encodings[batch[0]].ids) > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _pad(encodings: list[Encoding]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    longest = max(len(found.ids) for found in encodings)
+    ids = np.zeros((len(encodings), longest), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, found in enumerate(encodings):
+        ids[row, : len(found.ids)] = found.ids
+        mask[row, : len(found.ids)] = 1
+    return ids, mask
