@@ -51,16 +51,47 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
 )
 
-WHO = "the customer|our engineer|a new reader|the night shift|every clerk|her neighbour|the small team".split("|")
-DOES = "writes down|asks about|repairs|returns|explains|orders|forgets|checks again|translates".split("|")
-WHAT = (
-    "the broken kettle|an open invoice|three blue tickets|the delivery address|a long summary|"
-    "the picture of the door|last week's answer|the warranty card|seven hundred questions"
-).split("|")
-WHEN = (
-    "before lunch.|when it rains!|on Monday, at 10:45.|without any help?|because the lamp is red;|"
-    "as the handbook (page 12) says.|and then goes home.|for 30 euros and 5 cents."
-).split("|")
+WHO = [
+    "the customer",
+    "our engineer",
+    "a new reader",
+    "the night shift",
+    "every clerk",
+    "her neighbour",
+    "the small team",
+]
+DOES = [
+    "writes down",
+    "asks about",
+    "repairs",
+    "returns",
+    "explains",
+    "orders",
+    "forgets",
+    "checks again",
+    "translates",
+]
+WHAT = [
+    "the broken kettle",
+    "an open invoice",
+    "three blue tickets",
+    "the delivery address",
+    "a long summary",
+    "the picture of the door",
+    "last week's answer",
+    "the warranty card",
+    "seven hundred questions",
+]
+WHEN = [
+    "before lunch.",
+    "when it rains!",
+    "on Monday, at 10:45.",
+    "without any help?",
+    "because the lamp is red;",
+    "as the handbook (page 12) says.",
+    "and then goes home.",
+    "for 30 euros and 5 cents.",
+]
 OTHER = (
     "Die Straße führt über die Brücke. Où est la clé? ¿Dónde está el café? Grüße aus Köln.",
     "Привет, как дела? 你好,世界。 こんにちは。 Ελληνικά. naïve façade — “quoted” … done 🙂",
