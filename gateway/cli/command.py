@@ -1,0 +1,115 @@
+"""What every command shares: --json, --debug, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.io import Io
+from knowledge.errors import PhiqError
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", rich_help_panel="Output")]
+DebugFlag = Annotated[bool, typer.Option("--debug", help="Show stack traces.", rich_help_panel="Output")]
+
+
+def command(
+    app: typer.Typer, name: str | None = None, *, shared: Mapping[str, Any] | None = None, **kwargs: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register ``function(io, …)`` as a command with --json and --debug.
+
+    The function gets an :class:`Io` first; the rest of its parameters are Typer's as usual. It raises
+    ``PhiqError`` and leaves showing it to this place.
+
+    Args:
+        app: Where to register.
+        name: The command's name; None takes the function's.
+        shared: Options that several commands have (``gateway.cli.options``); their values come as one mapping, the
+            function's second argument.
+        **kwargs: For Typer.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        skip = 1 if shared is None else 2
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[skip:]
+        common = [_keyword(name, annotation, None) for name, annotation in (shared or {}).items()]
+        flags = [_keyword("as_json", JsonFlag, False), _keyword("debug", DebugFlag, False)]
+
+        @functools.wraps(function)
+        def run(*, as_json: bool, debug: bool, **values: Any) -> None:
+            io = Io(json=as_json, debug=debug)
+            leading: tuple[Any, ...] = (io,) if shared is None else (io, {key: values.pop(key) for key in shared})
+            with border(io):
+                function(*leading, **values)
+
+        parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + common + flags
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, **kwargs)(run)
+        return run
+
+    return register
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+@contextmanager
+def border(io: Io) -> Iterator[None]:
+    """Turn what went wrong into words on stderr (JSON on stdout with --json) and an exit code."""
+    from gateway.errors import INTERRUPTED, SERVICE, exit_code
+
+    try:
+        yield
+    except PhiqError as error:
+        if io.debug:
+            io.err.print_exception()
+        show_error(io, error)
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        io.note("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader went away (`phiq … | head`): nothing is wrong; keep the interpreter from saying so at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except (typer.Exit, typer.Abort, typer.TyperException):
+        raise
+    except Exception as error:
+        if io.debug:
+            raise
+        show_error(io, _unexpected(error))
+        raise typer.Exit(SERVICE) from None
+
+
+def _unexpected(error: Exception) -> PhiqError:
+    return PhiqError(
+        f"Something unforeseen happened: {type(error).__name__}: {error}",
+        hint="Repeat the command with --debug and report what it shows.",
+    )
+
+
+def show_error(io: Io, error: PhiqError) -> None:
+    """An error as people read it, or as JSON."""
+    if io.json:
+        io.document({"error": error.to_dict()})
+        return
+    from rich.text import Text
+
+    from gateway.cli.io import clean
+
+    line = Text("error ", style="bold red")
+    line.append(error.code, style="red")
+    line.append(": " + clean(error.message))
+    if error.subject and error.subject not in error.message:
+        line.append(f" ({clean(error.subject)})", style="dim")
+    io.err.print(line, soft_wrap=True)
+    if error.hint:
+        io.err.print(Text("→ " + clean(error.hint), style="cyan"), soft_wrap=True)

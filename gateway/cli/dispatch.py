@@ -1,0 +1,74 @@
+"""From a command's inputs to jobs and back: one is followed, several run as a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.io import Io
+from knowledge.errors import PhiqError
+
+if TYPE_CHECKING:
+    from gateway.client import Client, ClientJob
+    from gateway.shorthand import Kind
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One job to be: its kind, what about, the name to show, and the fields of its input."""
+
+    kind: Kind
+    name: str
+    content: Any
+    fields: dict[str, Any]
+
+
+def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str, Any]) -> None:
+    """Submit and, unless --no-wait, see to the end.
+
+    Args:
+        io: Where the words go.
+        client: The connection.
+        wanted: One or more jobs.
+        shared: Values of the shared options (``gateway.cli.options``).
+
+    Raises:
+        PhiqError: the job's error; of several, the gravest.
+    """
+    options = dict(shared)
+    no_wait = bool(options.pop("no_wait", None))
+    options["lane"] = options.get("lane") or ("interactive" if len(wanted) == 1 else "batch")
+    key = options.pop("idempotency_key", None)
+    jobs: list[tuple[str, ClientJob[Any]]] = []
+    for number, one in enumerate(wanted, 1):
+        # A key names one request, so each of several gets its own.
+        own_key = key if key is None or len(wanted) == 1 else f"{key}-{number}"
+        try:
+            job = client.submit(one.kind, one.content, **one.fields, **options, idempotency_key=own_key)  # type: ignore[call-overload]
+        except PhiqError as error:
+            if number > 1:
+                io.note(f"{number - 1} of {len(wanted)} jobs were submitted before this (phiq jobs).", style="yellow")
+            error.subject = error.subject or one.name
+            raise
+        jobs.append((one.name, job))
+    if no_wait:
+        announce(io, [job for _, job in jobs])
+    elif len(jobs) == 1:
+        from gateway.cli.follow import conclude, follow
+
+        conclude(io, follow(io, jobs[0][1]), with_text=not io.streams)
+    else:
+        from gateway.cli.batch import run_batch
+
+        run_batch(io, jobs)
+
+
+def announce(io: Io, jobs: Sequence[ClientJob[Any]]) -> None:
+    """Print the ids of submitted jobs, one a line."""
+    for job in jobs:
+        if io.json:
+            io.document({"id": job.id}, line=len(jobs) > 1)
+        else:
+            io.text(job.id)
+    io.note("Follow with: phiq watch ID")

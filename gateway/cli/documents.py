@@ -1,0 +1,164 @@
+"""ingest and search: documents in, passages out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.command import command
+from gateway.cli.io import Io
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from agents.contract import FileReport, IngestResult
+    from gateway.client import Client, ClientJob
+
+PANEL = "Documents"
+FILES_A_JOB = 500
+"""Keeps a job's record small; more files become several jobs, one after the other."""
+
+Collection = Annotated[str, typer.Option("--collection", "-c", help="The collection's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "ingest", rich_help_panel=PANEL)(ingest)
+    command(app, "search", rich_help_panel=PANEL)(search)
+
+
+def ingest(
+    io: Io,
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or patterns in quotes.")],
+    collection: Collection = "default",
+    prune: Annotated[bool, typer.Option("--prune", help="Forget stored files that are gone from the folders.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the job's id and leave.")] = False,
+) -> None:
+    """Load documents (txt, md, html, pdf, docx, csv) into a collection.
+
+    Unchanged files are skipped, changed ones replaced. A file that can't be read is reported and stops no other.
+    """
+    from gateway.cli import show
+    from gateway.cli.work import connect
+    from gateway.errors import USER
+
+    made, jobs = ingest_paths(io, connect(), paths, collection, prune=prune, wait=not no_wait)
+    if made is None:
+        from gateway.cli.dispatch import announce
+
+        announce(io, jobs)
+        return
+    if io.json:
+        io.document({"jobs": [job.id for job in jobs], "result": made.model_dump(mode="json")})
+    else:
+        show.ingested(io, made)
+    if any(report.status == "failed" for report in made.files):
+        raise typer.Exit(USER)
+
+
+def search(
+    io: Io,
+    query: Annotated[list[str], typer.Argument(help="What to look for.")],
+    collection: Collection = "default",
+    top: Annotated[int, typer.Option("--top", "-n", help="How many passages.", min=1, max=100)] = 5,
+) -> None:
+    """Find the passages nearest to a question."""
+    from gateway.cli.follow import conclude, follow
+    from gateway.cli.work import connect
+
+    job = connect().submit("search", " ".join(query), collection=collection, top_k=top)
+    conclude(io, follow(io, job, text=False), with_text=True)
+
+
+def ingest_paths(
+    io: Io, client: Client, paths: Sequence[str], collection: str, *, prune: bool = False, wait: bool = True
+) -> tuple[IngestResult | None, list[ClientJob[Any]]]:
+    """Attach the files, submit the jobs and wait for them; without ``wait`` the result is None.
+
+    Raises:
+        InputMissing: when a folder holds no file of a known kind and nothing is to be pruned.
+        PhiqError: when a job as a whole fails.
+    """
+    from agents.contract import IngestResult
+    from gateway.cli.inputs import expand
+    from gateway.errors import InputMissing
+    from knowledge.load import SUFFIXES
+
+    files, folders = expand(paths, SUFFIXES)
+    if not files and not (prune and folders):
+        raise InputMissing(
+            f"There is no document in {', '.join(paths)}.", hint=f"Known kinds: {' '.join(sorted(SUFFIXES))}"
+        )
+    reports: list[FileReport] = []
+    jobs: list[ClientJob[Any]] = []
+    with _bar(io) as bar:
+        attached = _attach(client, files, reports, bar)
+        for body in _bodies(attached, [str(path) for path in files], folders if prune else [], collection):
+            job = client.submit("ingest", body)
+            jobs.append(job)
+            if wait:
+                reports += _wait(io, job, bar).files
+    # Without waiting, what could not even be read is told at once.
+    made = IngestResult(collection=collection, files=reports)
+    if wait:
+        return made, jobs
+    for report in reports:
+        io.note(f"failed: {report.source}: {(report.error or {}).get('message', '')}", style="yellow")
+    return None, jobs
+
+
+def _attach(client: Client, files: list[Path], reports: list[FileReport], bar: Progress | None) -> list[dict[str, Any]]:
+    from agents.contract import FileReport
+    from knowledge.errors import UserError
+
+    task = None if bar is None else bar.add_task("reading files", total=len(files))
+    attached = []
+    for path in files:
+        try:
+            attached.append({"source": str(path), **client.attach(path).model_dump()})
+        except UserError as error:
+            reports.append(FileReport(source=str(path), status="failed", error=error.to_dict()))
+        if bar is not None and task is not None:
+            bar.advance(task)
+    return attached
+
+
+def _bodies(
+    attached: list[dict[str, Any]], keep: list[str], folders: list[Path], collection: str
+) -> Iterator[dict[str, Any]]:
+    """The inputs of the jobs: the files in portions, then a pruning for each folder."""
+    for start in range(0, len(attached), FILES_A_JOB):
+        yield {"files": attached[start : start + FILES_A_JOB], "collection": collection}
+    for folder in folders:
+        prefix = f"{folder}/"
+        kept = [source for source in keep if source.startswith(prefix)]
+        yield {"files": [], "collection": collection, "prune_under": prefix, "keep": kept}
+
+
+def _wait(io: Io, job: ClientJob[Any], bar: Progress | None) -> IngestResult:
+    from gateway.cli.follow import cancelling
+
+    task = None if bar is None else bar.add_task("ingesting", total=None)
+    with cancelling(io, job):
+        for event in job.events():
+            if event.progress is not None and bar is not None and task is not None:
+                note = event.progress.note or "ingesting"
+                bar.update(task, completed=event.progress.done, total=event.progress.total or None, description=note)
+    made: IngestResult = job.result()
+    return made
+
+
+@contextmanager
+def _bar(io: Io) -> Iterator[Progress | None]:
+    if not io.lively:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=io.err, transient=True) as progress:
+        yield progress

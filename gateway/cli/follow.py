@@ -1,0 +1,181 @@
+"""Following one job: its text as it comes, why it waits, and Ctrl-C as a wish to cancel it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli import show
+from gateway.cli.io import Io
+from knowledge.errors import PhiqError
+
+if TYPE_CHECKING:
+    from gateway.client import ClientJob
+    from workers.jobs import Event, JobRecord
+
+WAIT_BEFORE_SAYING = 1.0
+"""Seconds a job may wait before the reason is shown: most start sooner and nobody wants to read it."""
+
+
+class Status:
+    """A line on stderr that says what is going on; on a terminal it moves, elsewhere each change is a line."""
+
+    def __init__(self, io: Io) -> None:
+        self._io = io
+        self._shown = ""
+        self._spinner: Any = None
+
+    def say(self, message: str) -> None:
+        """Replace the line."""
+        if self._io.json or message == self._shown:
+            return
+        self._shown = message
+        if not self._io.lively:
+            self._io.note(message)
+            return
+        if self._spinner is None:
+            self._spinner = self._io.err.status("", spinner_style="dim")
+            self._spinner.start()
+        self._spinner.update(f"[dim]{message}[/dim]")
+
+    def hide(self) -> None:
+        """Take the line away, so that text can be printed."""
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+        self._shown = ""
+
+
+class _Text:
+    """Prints text events so that what stands on stdout is the text, whatever happens on the way."""
+
+    def __init__(self, io: Io) -> None:
+        self._io = io
+        self._shown = ""
+
+    def feed(self, event: Event) -> None:
+        if event.type == "delta":
+            self._print(event.text)
+        elif event.type == "restarted" and self._shown:
+            self._again("The text above is void: the job started over.")
+        elif event.type == "snapshot":
+            if not event.text.startswith(self._shown):
+                self._again("The text above is void: the stream was cut; here it is whole.")
+            self._print(event.text.removeprefix(self._shown))
+
+    def finish(self, text: str, *, whole: bool) -> None:
+        """Complete what the stream may have lost, if all of it was asked for, and end the line."""
+        if not whole:
+            self._io.text("")
+            return
+        if not text.startswith(self._shown):
+            self._again("The text above is void; the result is:")
+        rest = text.removeprefix(self._shown)
+        if rest:
+            self._print(rest)
+        if self._shown:
+            self._io.text("")
+
+    def _print(self, text: str) -> None:
+        self._shown += text
+        self._io.text(text, end="")
+
+    def _again(self, why: str) -> None:
+        self._io.text("")
+        self._io.note(why, style="yellow")
+        self._shown = ""
+
+
+def follow(io: Io, job: ClientJob[Any], *, after: str = "0-0", text: bool = True, cancel: bool = True) -> JobRecord:
+    """Print a job's text as it comes and return its record at the end.
+
+    Args:
+        io: Where the words go.
+        job: The job.
+        after: The event to go on from.
+        text: Whether the text is to be printed.
+        cancel: Whether leaving means that nobody wants the result.
+
+    Raises:
+        KeyboardInterrupt: after asking that the job be cancelled.
+    """
+    printer = _Text(io)
+    stream = text and not io.json and io.streams
+    with cancelling(io, *([job] if cancel else [])), _explaining(io, job) as status:
+        for event in job.events(after=after):
+            if event.type == "progress" and event.progress is not None:
+                total = f" of {event.progress.total}" if event.progress.total else ""
+                status.say(f"{event.progress.note or 'working'} ({event.progress.done}{total})")
+            elif event.type in ("delta", "snapshot", "restarted"):
+                status.hide()
+                if stream:
+                    printer.feed(event)
+    record = job.record
+    made = record.parsed_result()
+    if stream and made is not None:
+        printer.finish(made.text, whole=after == "0-0")
+    return record
+
+
+@contextmanager
+def cancelling(io: Io, *jobs: ClientJob[Any]) -> Iterator[None]:
+    """Ctrl-C, or a reader that left, cancels the jobs: nobody wants what they would still make."""
+    try:
+        yield
+    except (KeyboardInterrupt, BrokenPipeError):
+        for job in jobs:
+            try:
+                job.cancel()
+            except PhiqError:
+                io.note(f"Job {job.id} could not be cancelled.", style="yellow")
+        raise
+
+
+@contextmanager
+def _explaining(io: Io, job: ClientJob[Any]) -> Iterator[Status]:
+    """While the job waits, say why: a thread asks, since the stream is silent then."""
+    status = Status(io)
+    done = threading.Event()
+
+    def explain() -> None:
+        while not done.wait(WAIT_BEFORE_SAYING):
+            try:
+                waiting = job.waiting
+            except PhiqError:
+                continue
+            if waiting.reason == "not_waiting":
+                return
+            if not done.is_set():
+                status.say(f"Waiting: {waiting.message}")
+
+    thread = threading.Thread(target=explain, name="explain", daemon=True)
+    if not io.json:
+        thread.start()
+    try:
+        yield status
+    finally:
+        done.set()
+        if thread.is_alive():
+            thread.join(timeout=WAIT_BEFORE_SAYING)
+        status.hide()
+
+
+def conclude(io: Io, record: JobRecord, *, with_text: bool) -> None:
+    """Show a finished job: JSON, or what follows its text.
+
+    Raises:
+        PhiqError: the job's error.
+    """
+    from gateway.client import raise_for_state
+
+    if io.json:
+        raise_for_state(record)
+        io.document(show.finished(record))
+        return
+    raise_for_state(record)
+    made = record.parsed_result()
+    if made is not None:
+        show.result(io, made, with_text=with_text)
+        show.engine_note(io, made, record.kind)

@@ -1,0 +1,150 @@
+"""What the arguments of a command stand for: files, folders, patterns, standard input or the words themselves."""
+
+from __future__ import annotations
+
+import glob
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gateway.errors import InputMissing
+from knowledge.errors import DocumentEmpty, DocumentUnreadable
+
+STDIN = "-"
+_LOOKS_LIKE_A_FILE = {".txt", ".md", ".markdown", ".html", ".htm", ".pdf", ".docx", ".csv", ".json", ".log"}
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text to work on and the name people know it by."""
+
+    name: str
+    text: str
+
+
+WordsAre = Literal["never", "unless a file", "always"]
+
+
+def texts(arguments: Sequence[str], max_bytes: int, *, words: WordsAre = "never") -> list[Words]:
+    """Read each argument.
+
+    Args:
+        arguments: ``-`` is standard input; none at all is too, when something is piped in.
+        max_bytes: Longest text.
+        words: When an argument is the text itself rather than a file's path.
+
+    Raises:
+        InputMissing: when there is nothing to read.
+        PhiqError: what is wrong with a file.
+    """
+    if not arguments:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise InputMissing("Nothing to work on.", hint="Give a text or a file, or - to read standard input.")
+        arguments = [STDIN]
+    return [_words(argument, max_bytes, words) for argument in arguments]
+
+
+def _words(argument: str, max_bytes: int, words: WordsAre) -> Words:
+    if argument == STDIN:
+        return Words("standard input", read_stdin(max_bytes))
+    if words == "always" or (words == "unless a file" and not _means_a_file(argument)):
+        if not argument.strip():
+            raise InputMissing("The text is empty.", hint="Give a text or a file, or - to read standard input.")
+        return Words(argument if len(argument) <= 40 else argument[:39] + "…", argument)
+    return Words(argument, read_text(Path(argument), max_bytes))
+
+
+def _means_a_file(argument: str) -> bool:
+    """Whether it is one, or looks so much like one that its absence should be told."""
+    path = Path(argument)
+    looks = path.suffix.lower() in _LOOKS_LIKE_A_FILE and not any(char.isspace() for char in argument)
+    return looks or _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a long text is no file's name
+        return False
+
+
+def read_stdin(max_bytes: int) -> str:
+    """Standard input as text.
+
+    Raises:
+        PhiqError: when it is empty, too long or no text.
+    """
+    from knowledge.load import load_text
+
+    return load_text(sys.stdin.buffer.read(max_bytes + 1), "standard input", max_bytes)
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """A file's text.
+
+    Raises:
+        PhiqError: when it is missing, empty, too large, protected or of no known kind.
+    """
+    from knowledge.load import load_text
+
+    return load_text(read_bytes(path, max_bytes), path.name, max_bytes)
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """A file's bytes, at most ``max_bytes`` + 1.
+
+    Raises:
+        DocumentUnreadable: when it is missing, a folder, or may not be read.
+        DocumentEmpty: when there is nothing in it.
+    """
+    if path.is_dir():
+        raise DocumentUnreadable(f"{path} is a folder.", hint=f"Name the files in it: {path}/*", subject=str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise DocumentUnreadable(
+            f"There is no file {path}.", hint="Check the path; a text of your own goes in quotes.", subject=str(path)
+        ) from error
+    except OSError as error:
+        raise DocumentUnreadable(
+            f"{path} can't be read: {error.strerror}.", hint=f"ls -l {path}", subject=str(path)
+        ) from error
+    if not data:
+        raise DocumentEmpty(f"{path} is empty.", hint="Check the file.", subject=str(path))
+    return data
+
+
+def expand(arguments: Iterable[str], suffixes: Iterable[str]) -> tuple[list[Path], list[Path]]:
+    """The files that paths, folders and patterns stand for, and the folders among them.
+
+    From folders and patterns only kinds with one of ``suffixes`` are taken, hidden ones never; a file named by
+    itself is always taken, so that its error is told.
+
+    Raises:
+        DocumentUnreadable: when an argument stands for nothing.
+    """
+    known = {suffix.lower() for suffix in suffixes}
+    files: dict[Path, None] = {}
+    folders: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            folders.append(path.resolve())
+            found = [file for file in sorted(path.rglob("*")) if _wanted(file, path, known)]
+        elif path.exists():
+            found = [path]
+        else:
+            matches = (Path(match) for match in sorted(glob.glob(argument, recursive=True)))  # noqa: PTH207 - any root
+            found = [file for file in matches if file.is_file() and file.suffix.lower() in known]
+            if not found:
+                raise DocumentUnreadable(f"There is no file or folder {argument}.", hint="ls", subject=argument)
+        files.update(dict.fromkeys(file.resolve() for file in found))
+    return list(files), folders
+
+
+def _wanted(file: Path, root: Path, known: set[str]) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
+    return not hidden and file.suffix.lower() in known and file.is_file()

@@ -1,0 +1,117 @@
+"""How results look: the text, then a small tidy list of what it rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.io import Io
+
+if TYPE_CHECKING:
+    from agents.contract import ChatResult, IngestResult, Result, SearchResult
+    from workers.jobs import JobRecord
+
+
+def finished(record: JobRecord) -> dict[str, Any]:
+    """A finished job as one JSON document."""
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "state": str(record.state),
+        "model": record.model,
+        "submitted_at": record.submitted_at.isoformat(),
+        "seconds": seconds(record),
+        "result": record.result,
+        "error": record.error,
+    }
+
+
+def seconds(record: JobRecord) -> float | None:
+    """How long a finished job ran, None when it never did."""
+    if record.started_at is None or record.finished_at is None:
+        return None
+    return round((record.finished_at - record.started_at).total_seconds(), 3)
+
+
+def near(source: str) -> str:
+    """A source as people would type it: relative when it lies below the current folder."""
+    path = Path(source)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return source
+
+
+def result(io: Io, made: Result, *, with_text: bool) -> None:
+    """A result for people; the text only when it has not streamed already."""
+    from agents.contract import ChatResult, IngestResult, SearchResult
+
+    if isinstance(made, SearchResult):
+        passages(io, made)
+    elif isinstance(made, IngestResult):
+        ingested(io, made)
+    elif with_text and made.text:
+        io.text(made.text)
+    if isinstance(made, ChatResult):
+        citations(io, made)
+    _notes(io, made)
+
+
+def citations(io: Io, made: ChatResult) -> None:
+    """One line a cited passage: its number, title, place."""
+    seen: set[int] = set()
+    lines = []
+    for citation in made.citations:
+        if citation.marker not in seen:
+            seen.add(citation.marker)
+            page = f", page {citation.page}" if citation.page else ""
+            lines.append(f"  [{citation.marker}] {citation.title}{page} - {near(citation.source)}")
+    if lines:
+        io.text("\n" + "\n".join(lines))
+
+
+def passages(io: Io, made: SearchResult) -> None:
+    """Found passages, best first."""
+    if not made.passages:
+        io.note("Nothing found.")
+    for number, passage in enumerate(made.passages, 1):
+        page = f", page {passage.page}" if passage.page else ""
+        heading = f" > {passage.heading}" if passage.heading and passage.heading != passage.title else ""
+        io.text(f"{number}. {passage.title}{heading}{page}  ({passage.score:.2f})  {near(passage.source)}")
+        text = " ".join(passage.text.split())
+        io.text("   " + (text if len(text) <= 240 else text[:239].rsplit(" ", 1)[0] + " …"))
+
+
+def ingested(io: Io, made: IngestResult) -> None:
+    """What became of each file that was not simply unchanged, and the counts."""
+    rows = [
+        (report.status, near(report.source), str(report.passages) if report.passages else "", _reason(report.error))
+        for report in made.files
+        if report.status != "unchanged"
+    ]
+    if rows:
+        io.table(("status", "file", "passages", "why"), rows)
+    counts: dict[str, int] = {}
+    for report in made.files:
+        counts[report.status] = counts.get(report.status, 0) + 1
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no files"
+    io.note(f"Collection {made.collection}: {summary}.")
+
+
+def _reason(error: dict[str, Any] | None) -> str:
+    return "" if error is None else f"{error.get('code', '')}: {error.get('message', '')}"
+
+
+def _notes(io: Io, made: Result) -> None:
+    for note in made.notes:
+        io.note(f"note: {note}")
+    if made.finish_reason == "length":
+        io.note("note: the answer was cut off at --max-tokens.")
+
+
+NO_MODEL = "No generative model was used: these are the source's own words (phiq models list shows what there is)."
+
+
+def engine_note(io: Io, made: Result, kind: str) -> None:
+    """Say, once a command, that nobody generated anything."""
+    if made.engine == "extractive" and kind in ("chat", "summarize", "describe"):
+        io.note(NO_MODEL)

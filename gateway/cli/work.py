@@ -1,0 +1,137 @@
+"""ask, summarize, translate, describe, complete: the work itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.command import command
+from gateway.cli.io import Io
+from gateway.cli.options import GENERATION, JOB
+
+if TYPE_CHECKING:
+    from gateway.client import Client
+
+PANEL = "Work"
+SHARED = {**GENERATION, **JOB}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for function in (ask, summarize, translate, describe, complete):
+        command(app, function.__name__, shared=SHARED, rich_help_panel=PANEL)(function)
+
+
+def connect() -> Client:
+    """The client all commands use."""
+    from gateway.client import Client
+
+    return Client()
+
+
+def ask(
+    io: Io,
+    shared: dict[str, Any],
+    question: Annotated[list[str] | None, typer.Argument(help="The question; - reads standard input.")] = None,
+    files: Annotated[bool, typer.Option("--files", "-f", help="The arguments are files, a question each.")] = False,
+    collection: Annotated[str, typer.Option("--collection", "-c", help="The documents to answer from.")] = "default",
+    no_documents: Annotated[bool, typer.Option("--no-documents", help="Let the model answer from itself.")] = False,
+    passages: Annotated[int, typer.Option(help="How many passages to look at.", min=1, max=50)] = 5,
+    system: Annotated[str | None, typer.Option(help="How the model should behave.")] = None,
+) -> None:
+    """Answer a question from your documents, with citations.
+
+    Says so when they hold no answer. Words need no quotes: phiq ask How do I reset it?
+    """
+    from gateway.cli.dispatch import Wanted, dispatch
+    from gateway.cli.inputs import STDIN, texts
+
+    client = connect()
+    arguments = question or []
+    if arguments and not files and arguments != [STDIN]:
+        arguments = [" ".join(arguments)]
+        found = texts(arguments, client.settings.max_job_bytes, words="always")
+    else:
+        found = texts(arguments, client.settings.max_job_bytes)
+    before = [{"role": "system", "content": system}] if system else []
+    fields = {"collection": None if no_documents else collection, "top_k": passages}
+    wanted = [Wanted("chat", one.name, [*before, {"role": "user", "content": one.text}], fields) for one in found]
+    dispatch(io, client, wanted, shared)
+
+
+def summarize(
+    io: Io,
+    shared: dict[str, Any],
+    files: Annotated[list[str] | None, typer.Argument(help="Files; - reads standard input.")] = None,
+    focus: Annotated[str | None, typer.Option(help="A question that the summary should answer.")] = None,
+    sentences: Annotated[int, typer.Option(help="About how long.", min=1, max=50)] = 5,
+    language: Annotated[str | None, typer.Option(help="Language of the summary, such as de.")] = None,
+    together: Annotated[bool, typer.Option("--together", help="One summary of all files.")] = False,
+) -> None:
+    """Summarize files; each gets its own summary."""
+    from gateway.cli.dispatch import Wanted, dispatch
+    from gateway.cli.inputs import texts
+
+    client = connect()
+    found = texts(files or [], client.settings.max_file_bytes)
+    fields = {"focus": focus, "sentences": sentences, "language": language}
+    groups = [found] if together else [[one] for one in found]
+    wanted = [
+        Wanted("summarize", group[0].name, [{"text": one.text, "name": one.name} for one in group], fields)
+        for group in groups
+    ]
+    dispatch(io, client, wanted, shared)
+
+
+def translate(
+    io: Io,
+    shared: dict[str, Any],
+    inputs: Annotated[list[str] | None, typer.Argument(help="Files or a text; - reads standard input.")] = None,
+    target: Annotated[str, typer.Option("--to", "-t", help="Language to translate to, such as de.")] = ...,  # type: ignore[assignment]
+    source: Annotated[str | None, typer.Option("--from", help="Language of the text, if known.")] = None,
+) -> None:
+    """Translate texts and files, keeping their structure. Needs a generative model."""
+    from gateway.cli.dispatch import Wanted, dispatch
+    from gateway.cli.inputs import texts
+
+    client = connect()
+    found = texts(inputs or [], client.settings.max_file_bytes, words="unless a file")
+    fields = {"target": target, "source": source}
+    dispatch(io, client, [Wanted("translate", one.name, one.text, fields) for one in found], shared)
+
+
+def describe(
+    io: Io,
+    shared: dict[str, Any],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF.")],
+    question: Annotated[str | None, typer.Option("--question", "-q", help="What to look for.")] = None,
+    together: Annotated[bool, typer.Option("--together", help="One description of all pictures.")] = False,
+) -> None:
+    """Describe pictures: their text, what was measured and, with a vision model, what they show."""
+    from gateway.cli.dispatch import Wanted, dispatch
+    from gateway.cli.inputs import read_bytes
+
+    client = connect()
+    items = [(path, (path.name, read_bytes(path, client.settings.max_file_bytes))) for path in pictures]
+    groups = [items] if together else [[item] for item in items]
+    wanted = [
+        Wanted("describe", str(group[0][0]), [content for _, content in group], {"question": question})
+        for group in groups
+    ]
+    dispatch(io, client, wanted, shared)
+
+
+def complete(
+    io: Io,
+    shared: dict[str, Any],
+    prompts: Annotated[list[str] | None, typer.Argument(help="Texts or files; - reads standard input.")] = None,
+) -> None:
+    """Let a generative model go on from a prompt; no documents, no checks."""
+    from gateway.cli.dispatch import Wanted, dispatch
+    from gateway.cli.inputs import texts
+
+    client = connect()
+    found = texts(prompts or [], client.settings.max_job_bytes, words="unless a file")
+    dispatch(io, client, [Wanted("complete", one.name, one.text, {}) for one in found], shared)
