@@ -186,3 +186,9 @@ class NotRunning(UserError):
     """Raised when no phiq is running to talk to."""
 
     code = "not_running"
+
+
+class AlreadyRunning(UserError):
+    """Raised when a second stack is to start in a data folder that one runs in."""
+
+    code = "already_running"

@@ -94,3 +94,19 @@ def get_settings() -> Settings:
             hint=f"Mend or unset {name}; `phiq doctor` shows every setting.",
             subject=name,
         ) from error
+
+
+def child_environment(settings: Settings, **given: str) -> dict[str, str]:
+    """The environment for a process of ours that must see exactly these settings.
+
+    Args:
+        settings: Passed on as far as they were set, whether by variable or in code.
+        given: More of them by name (``redis_url="…"``); they win.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PHIQ_")}
+    for name in settings.model_fields_set:
+        value = getattr(settings, name)
+        if value is not None:
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            environment[f"PHIQ_{name.upper()}"] = str(plain)
+    return environment | {f"PHIQ_{name.upper()}": value for name, value in given.items()}
