@@ -1,0 +1,27 @@
+"""Markdown."""
+
+from __future__ import annotations
+
+import re
+
+from knowledge.load.encoding import decode
+from knowledge.load.limits import LoadLimits
+from knowledge.load.sections import plain, sections_of
+from knowledge.types import Section
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE)
+
+
+def load_markdown(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:  # noqa: ARG001
+    """Sections by heading; the title is the front matter's or the first heading of level 1."""
+    text = decode(data, name)
+    title = ""
+    front = _FRONT_MATTER.match(text)
+    # A text may begin with a rule; front matter has keys.
+    if front and re.search(r"^[\w-]+:", front[1], re.MULTILINE):
+        found = _TITLE.search(front[1])
+        title = plain(found[2]) if found else ""
+        text = text[front.end() :]
+    heading, sections = sections_of(text)
+    return title or heading, sections

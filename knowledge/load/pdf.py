@@ -1,0 +1,161 @@
+"""PDF: the text of each page, with lines put together again."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+from knowledge.errors import DocumentTooLarge, DocumentUnreadable
+from knowledge.load.limits import LoadLimits
+from knowledge.load.read import check_size
+from knowledge.load.sections import SEPARATOR, plain
+from knowledge.types import Section
+
+# PDFium is not safe in several threads, not even on different documents.
+_LOCK = threading.Lock()
+# PDFium writes U+FFFE or U+0002 where a line ends in a hyphen that it takes for a break.
+_BREAK = re.compile(r"(\w+)(?:[\ufffe\x02\u00ad]\s*|[-\u2010]\n)(\w+)")
+_COMPOUND = re.compile(r"\b\w+-\w+\b")
+_ITEM = re.compile(r"\s*(?:[\u2022\u2023\u25e6\u25aa\u00b7*\u2013\u2014-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s")
+
+
+def load_pdf(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:
+    """One section a page that has text; the heading is the outline's entry that the page falls under.
+
+    Raises:
+        DocumentUnreadable: when it is broken or needs a password.
+        DocumentTooLarge: when it has more pages or text than allowed.
+    """
+    import pypdfium2 as pdfium
+
+    with _LOCK:
+        try:
+            document = pdfium.PdfDocument(data)
+            pages = len(document)
+        except pdfium.PdfiumError as error:
+            raise _unreadable(name, error) from error
+    try:
+        if pages > limits.max_pages:
+            raise DocumentTooLarge(
+                f"{name} has {pages:,} pages, the limit is {limits.max_pages:,}.",
+                hint="Split it into several files.",
+                subject=name,
+                pages=pages,
+                limit=limits.max_pages,
+            )
+        with _LOCK:
+            title = plain(document.get_metadata_value("Title") or "")
+            headings = _outline(document, pages)
+        texts: list[str] = []
+        size = 0
+        for number in range(pages):
+            with _LOCK:
+                texts.append(_page_text(document, number, name))
+            size += len(texts[-1])
+            check_size(size, name, limits.max_characters, "its text")
+    finally:
+        with _LOCK:
+            document.close()
+    compounds = {word.lower() for text in texts for word in _COMPOUND.findall(text)}
+    return title, tuple(
+        Section(text=text, heading=headings[number], page=number + 1)
+        for number, raw in enumerate(texts)
+        if (text := _reflow(_rejoin(raw, compounds))).strip()
+    )
+
+
+def _unreadable(name: str, error: Exception) -> DocumentUnreadable:
+    if "password" in str(error).lower():
+        return DocumentUnreadable(
+            f"{name} is protected by a password.",
+            hint=f"Remove it first: qpdf --decrypt --password=… '{name}' open.pdf",
+            subject=name,
+            reason="protected",
+        )
+    return DocumentUnreadable(
+        f"{name} is a broken PDF: {error}.", hint="Export or download it again.", subject=name, reason="broken"
+    )
+
+
+def _page_text(document: Any, number: int, name: str) -> str:
+    import pypdfium2 as pdfium
+
+    try:
+        page = document[number]
+        try:
+            layer = page.get_textpage()
+            try:
+                text: str = layer.get_text_range()
+            finally:
+                layer.close()
+        finally:
+            page.close()
+    except pdfium.PdfiumError as error:
+        raise DocumentUnreadable(
+            f"{name} is a broken PDF: page {number + 1} can't be read ({error}).",
+            hint="Export or download it again.",
+            subject=name,
+            page=number + 1,
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+
+
+def _outline(document: Any, pages: int) -> list[str]:
+    """For each page the path of outline entries it falls under; empty strings without an outline."""
+    import pypdfium2 as pdfium
+
+    headings = [""] * pages
+    path: list[str] = []
+    at = 0
+    try:
+        for entry in document.get_toc(max_depth=6):
+            target = entry.get_dest()
+            index = target.get_index() if target else None
+            if index is None or not at <= index < pages:
+                continue
+            headings[at:index] = [SEPARATOR.join(path)] * (index - at)
+            path = [*path[: entry.level], plain(entry.get_title())]
+            at = index
+    except (pdfium.PdfiumError, ValueError, AttributeError):
+        return [""] * pages  # a broken outline takes nothing from the text
+    headings[at:] = [SEPARATOR.join(path)] * (pages - at)
+    return headings
+
+
+def _rejoin(text: str, compounds: set[str]) -> str:
+    """Words divided at a line's end made whole; compounds that stand elsewhere with their hyphen keep it."""
+
+    def join(found: re.Match[str]) -> str:
+        hyphened = f"{found[1]}-{found[2]}"
+        divided = found[2][0].islower() and found[1][-1].isalpha() and hyphened.lower() not in compounds
+        return found[1] + found[2] if divided else hyphened
+
+    return _BREAK.sub(join, text)
+
+
+def _reflow(text: str) -> str:
+    """Lines of a paragraph joined, so that sentences are whole.
+
+    PDF keeps no paragraphs: a line that is clearly shorter than the page's usual line, or is followed by a list
+    item or a blank line, ends one.
+    """
+    lines = [" ".join(line.split()) for line in text.split("\n")]
+    lengths = sorted(len(line) for line in lines if line)
+    if not lengths:
+        return ""
+    full = 0.7 * lengths[int(0.9 * (len(lengths) - 1))]
+    out: list[str] = []
+    for line in lines:
+        previous = out[-1] if out else ""
+        last = previous.rsplit("\n", 1)[-1]
+        goes_on = last and line and _last_line_length(last) >= full and not _ITEM.match(line)
+        if goes_on:
+            out[-1] = f"{previous}\x1f{line}"
+        else:
+            out.append(line)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(out).replace("\x1f", " ")).strip()
+
+
+def _last_line_length(joined: str) -> int:
+    return len(joined.rsplit("\x1f", 1)[-1])

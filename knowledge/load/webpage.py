@@ -1,0 +1,63 @@
+"""Web pages: the main text without menus, adverts and scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from knowledge.errors import DocumentUnreadable
+from knowledge.load.encoding import declared_in_html, decode
+from knowledge.load.limits import LoadLimits
+from knowledge.load.read import check_size
+from knowledge.load.sections import plain, sections_of
+from knowledge.types import Section
+
+
+def load_webpage(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:
+    """Sections by heading; the title is the page's own.
+
+    Raises:
+        DocumentUnreadable: when there is no page in it.
+        DocumentTooLarge: above ``max_markup_bytes``.
+    """
+    from lxml import html  # type: ignore[import-untyped]
+    from trafilatura import extract
+
+    check_size(len(data), name, limits.max_markup_bytes, "the page")
+    text = decode(data, name, declared_in_html(data))
+    # lxml refuses a str that names its own encoding, so it gets bytes of a known one.
+    parser = html.HTMLParser(encoding="utf-8", huge_tree=False)
+    tree = html.document_fromstring(text.encode(), parser=parser) if text.strip() else None
+    if tree is None:
+        raise DocumentUnreadable(f"{name} holds no web page.", subject=name)
+    title = _title(tree)
+    found = extract(
+        text,
+        output_format="markdown",
+        include_comments=False,
+        include_tables=True,
+        include_links=False,
+        include_formatting=True,
+        favor_recall=True,
+        deduplicate=False,
+    )
+    # On a page of a few words there is no main text to tell from the rest; all of it is better than nothing.
+    heading, sections = sections_of(found or _everything(tree))
+    return title or heading, sections
+
+
+def _title(tree: Any) -> str:
+    for path in ("//meta[@property='og:title']/@content", "//head/title/text()", "//title/text()", "//h1//text()"):
+        words = plain(" ".join(tree.xpath(path)[:1]))
+        if words:
+            return words
+    return ""
+
+
+def _everything(tree: Any) -> str:
+    from lxml.html import tostring  # type: ignore[import-untyped]
+    from lxml_html_clean import Cleaner
+    from markdownify import markdownify
+
+    cleaner = Cleaner(scripts=True, javascript=True, style=True, comments=True, forms=True, page_structure=False)
+    cleaned = tostring(cleaner.clean_html(tree), encoding="unicode")
+    return markdownify(cleaned, heading_style="ATX", strip=["a", "img", "title"], escape_misc=False)
