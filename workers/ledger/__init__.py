@@ -1,1 +1,8 @@
 """The truth about jobs, kept in Redis by scripts that check who writes."""
+
+from workers.ledger.attempt import Attempt
+from workers.ledger.config import LedgerConfig
+from workers.ledger.ledger import Ledger
+from workers.ledger.registry import WorkerInfo
+
+__all__ = ["Attempt", "Ledger", "LedgerConfig", "WorkerInfo"]

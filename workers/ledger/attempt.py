@@ -1,0 +1,275 @@
+"""One try at a job, by the worker that holds its lease."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Literal
+
+from agents.contract import Progress, Result
+from knowledge.errors import PhiqError
+from workers.errors import LeaseLost, RedisUnavailable, StorageFull
+from workers.jobs import Job, JobRecord, State, parse_job
+from workers.ledger.config import LedgerConfig
+from workers.ledger.records import to_record
+from workers.ledger.scripts import Scripts
+
+log = logging.getLogger(__name__)
+
+StopReason = Literal["", "cancelled", "expired", "released", "lost"]
+_PIECE = 16_384
+"""Characters in one delta event at most, so that a stream can be trimmed evenly."""
+_PATIENCE = 0.2
+"""Seconds between tries while Redis is away and the lease still holds."""
+
+
+class Attempt:
+    """A job while it runs here. Safe between the job's thread and the one that keeps leases.
+
+    Every write checks the token in Redis: once the lease went to another, it raises `LeaseLost` and the work is
+    discarded. The holder also stops itself by its own clock before the lease runs out, since a writer that was
+    frozen can't know.
+
+    Attributes:
+        stop: Set when the work must end; ``stop_reason`` says why.
+        checkpoints: Finished parts that outlive this attempt; writing one is sent at once.
+    """
+
+    def __init__(
+        self, scripts: Scripts, config: LedgerConfig, token: str, fields: dict[str, str], points: dict[str, str]
+    ) -> None:
+        self.record: JobRecord = to_record(dict(fields))
+        self.job: Job = parse_job(fields["job"])
+        self.number: int = self.record.attempt
+        self.stop = threading.Event()
+        self.stop_reason: StopReason = ""
+        self.checkpoints = Checkpoints(self, points)
+        self.settled: State | None = None
+        self._scripts = scripts
+        self._config = config
+        self._token = token
+        self._lock = threading.RLock()
+        self._text: list[str] = []
+        self._progress: str = ""
+        self._pending: tuple[str, str, str] | None = None
+        self._flushed = 0.0
+        self._alive = time.monotonic()
+        self._holds_until = time.monotonic() + config.lease
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.record.id
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the job last showed life."""
+        return time.monotonic() - self._alive
+
+    # What the job's thread calls
+
+    def delta(self, text: str) -> None:
+        """Stream text. It is collected for some 40 ms, then written in one go.
+
+        Raises:
+            LeaseLost: the job is another's by now.
+        """
+        self._alive = time.monotonic()
+        with self._lock:
+            self._text.append(text)
+            if time.monotonic() - self._flushed >= self._config.flush:
+                self._flush()
+
+    def progress(self, progress: Progress) -> None:
+        """Say how far the job is; of several within 40 ms only the last is written.
+
+        Raises:
+            LeaseLost: the job is another's by now.
+        """
+        self._alive = time.monotonic()
+        with self._lock:
+            self._progress = progress.model_dump_json()
+            if time.monotonic() - self._flushed >= self._config.flush:
+                self._flush()
+
+    def checkpoint(self, points: Mapping[str, Any]) -> None:
+        """Keep finished parts (JSON values by name) for a later attempt.
+
+        Raises:
+            LeaseLost: the job is another's by now.
+        """
+        self.checkpoints.update(points)
+
+    def beat(self) -> None:
+        """Show life when there is nothing else to write."""
+        self._alive = time.monotonic()
+
+    def succeed(self, result: Result) -> State:
+        """Hand in the result; returns the job's state, ``cancelled`` or ``expired`` when those came first.
+
+        Raises:
+            LeaseLost: the job is another's by now; the result is discarded.
+        """
+        return self._settle("succeeded", result.model_dump_json())
+
+    def fail(self, error: PhiqError) -> State:
+        """End with an error: again after a delay when it may pass and attempts are left, else for good.
+
+        Raises:
+            LeaseLost: the job is another's by now.
+        """
+        return self._settle("failed", json.dumps(error.to_dict(), default=str), error.transient)
+
+    def cancelled(self) -> State:
+        """End because the job was cancelled."""
+        return self._settle("cancelled")
+
+    def expired(self) -> State:
+        """End because the job's deadline passed."""
+        return self._settle("expired")
+
+    def release(self) -> State:
+        """Give the job back unfinished; it does not count as one of its attempts."""
+        return self._settle("released")
+
+    # What the keeper of leases calls
+
+    def flush_if_due(self) -> bool:
+        """Write text that has waited long enough; returns whether some is left for later."""
+        with self._lock:
+            if self.settled or not (self._text or self._progress or self._pending):
+                return False
+            if time.monotonic() - self._flushed < self._config.flush:
+                return True
+            self._flush()
+            return bool(self._pending)
+
+    def renew(self) -> None:
+        """Renew the lease, or stop the job when it is no longer held.
+
+        Raises:
+            RedisUnavailable, StorageFull: not renewed this time.
+        """
+        asked = time.monotonic()
+        standing = self._scripts.run("renew", self.id, self._token, round(self._config.lease * 1000))
+        if self._heed(standing):
+            self._holds_until = asked + self._config.lease
+
+    def watch(self) -> None:
+        """Stop by this machine's own clock, a little before the lease runs out at Redis."""
+        if time.monotonic() > self._holds_until - self._config.lease * 0.1:
+            self.interrupt("lost")
+
+    def interrupt(self, reason: StopReason) -> None:
+        """Ask the job to end; the first reason stays, except that a lost lease overrides all."""
+        if not self.stop_reason or reason == "lost":
+            self.stop_reason = reason
+        self.stop.set()
+
+    # Inside
+
+    def _heed(self, standing: str) -> bool:
+        if standing in ("cancelled", "expired"):
+            self.interrupt(standing)  # type: ignore[arg-type]  # narrowed above
+        elif standing == "lost":
+            self.interrupt("lost")
+            return False
+        return True
+
+    def _flush(self) -> None:
+        """Write what is collected. While Redis is away it stays collected, as long as the lease may hold."""
+        while self._text or self._progress or self._pending:
+            if self._pending is None:
+                text = "".join(self._text)
+                self._text = [text[_PIECE:]] if len(text) > _PIECE else []
+                self._pending = (uuid.uuid4().hex, text[:_PIECE], self._progress)
+                self._progress = ""
+            nonce, text, progress = self._pending
+            self._flushed = time.monotonic()
+            try:
+                standing = self._scripts.run("stream", self.id, self._token, nonce, text, len(text), progress)
+            except (RedisUnavailable, StorageFull) as error:
+                log.warning("job %s: %s Trying again.", self.id, error.message)
+                self.watch()
+                return
+            self._pending = None
+            if not self._heed(standing):
+                raise self._lost()
+
+    def _settle(self, outcome: str, payload: str = "", transient: bool = False) -> State:
+        with self._lock:
+            if self.settled:
+                return self.settled
+            nonce = uuid.uuid4().hex
+            delay = round(self._retry_delay() * 1000)
+            state = ""
+            while not state:
+                try:
+                    self._flush()
+                    if self._pending is None:
+                        state = self._scripts.run(
+                            "settle", self.id, self._token, nonce, outcome, payload, int(transient), delay
+                        )
+                except (RedisUnavailable, StorageFull) as error:
+                    log.warning("job %s: %s Trying again.", self.id, error.message)
+                if not state:
+                    if time.monotonic() > self._holds_until:
+                        raise self._lost()
+                    time.sleep(_PATIENCE)
+            if state == "lost":
+                raise self._lost()
+            self.settled = State(state)
+            return self.settled
+
+    def _retry_delay(self) -> float:
+        """Seconds before the next try: doubling, with jitter so that many failures do not come back together."""
+        delay = min(self._config.retry_cap, self._config.retry_base * 2.0 ** (self.number - 1))
+        return delay * (0.5 + secrets.randbelow(1000) / 1000)
+
+    def _lost(self) -> LeaseLost:
+        self.interrupt("lost")
+        return LeaseLost(
+            f"Job {self.id} is no longer held by its attempt {self.number}; what it did is discarded.",
+            hint="The job runs again elsewhere; nothing is to be done.",
+            subject=self.id,
+        )
+
+
+class Checkpoints(MutableMapping[str, Any]):
+    """The finished parts of a job, JSON values by name; a part written is kept before the call returns."""
+
+    def __init__(self, attempt: Attempt, points: dict[str, str]) -> None:
+        self._attempt = attempt
+        self._points: dict[str, Any] = {name: json.loads(text) for name, text in points.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._points[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        attempt = self._attempt
+        attempt.beat()
+        with attempt._lock:  # noqa: SLF001 - one family
+            standing = attempt._scripts.run(  # noqa: SLF001
+                "checkpoint",
+                attempt.id,
+                attempt._token,  # noqa: SLF001
+                name,
+                json.dumps(value),
+            )
+            if not attempt._heed(standing):  # noqa: SLF001
+                raise attempt._lost()  # noqa: SLF001
+        self._points[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a finished part stays finished")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._points)
+
+    def __len__(self) -> int:
+        return len(self._points)

@@ -1,0 +1,192 @@
+"""The ledger: every step of a job's life behind one object."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from workers.errors import JobNotFound
+from workers.jobs import RECORD_VERSION, Capability, Event, Job, JobRecord, State, Waiting, is_job_id
+from workers.ledger import dispatch, reap, records, registry, submit, waiting
+from workers.ledger.attempt import Attempt
+from workers.ledger.config import LedgerConfig
+from workers.ledger.events import Reader
+from workers.ledger.registry import WorkerInfo
+from workers.ledger.scripts import Scripts, redis_errors
+
+if TYPE_CHECKING:
+    import redis
+
+_Records = list[JobRecord]
+_Workers = list[WorkerInfo]  # inside the class `list` is the method
+
+
+class Ledger:
+    """Jobs in Redis.
+
+    Args:
+        client: As `workers.connections.redis_client` makes it; shared between threads.
+        config: Times and sizes.
+
+    Every method raises `RedisUnavailable` when Redis does not answer and `StorageFull` when it takes no more.
+    """
+
+    def __init__(self, client: redis.Redis, config: LedgerConfig | None = None) -> None:
+        self.config = config or LedgerConfig()
+        self.scripts = Scripts(client, self.config.prefix)
+
+    # For those who submit
+
+    def submit(self, job: Job, *, model: str, capability: Capability, job_id: str | None = None) -> JobRecord:
+        """Take a job; see `workers.ledger.submit.submit` for what it raises."""
+        known = submit.submit(self.scripts, self.config, job, model=model, capability=capability, job_id=job_id)
+        return self.get(known, job.tenant)
+
+    def get(self, job_id: str, tenant: str) -> JobRecord:
+        """The whole record, contents and result included.
+
+        Raises:
+            JobNotFound: no job of this tenant has the id.
+        """
+        fields: Any = {}
+        if is_job_id(job_id):
+            with redis_errors():
+                fields = self.scripts.client.hgetall(self.scripts.key("job", job_id))
+        if fields.get("tenant") != tenant or "id" not in fields:
+            raise _not_found(job_id)
+        return records.to_record(fields)
+
+    def list(
+        self,
+        tenant: str,
+        states: Collection[State] | None = None,
+        kind: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> _Records:
+        """Jobs of a tenant, the latest first, without contents, results and attempts (``get`` has them).
+
+        Args:
+            tenant: Whose.
+            states: Only these; None: all.
+            kind: Only this kind.
+            limit: At most this many.
+            before: Only jobs submitted before the one with this id.
+
+        Raises:
+            JobNotFound: ``before`` is no job of this tenant.
+        """
+        index = self.scripts.key("jobs", tenant)
+        start = 0
+        found: _Records = []
+        with redis_errors():
+            client = self.scripts.client
+            if before is not None:
+                place: Any = client.zrevrank(index, before)
+                if place is None:
+                    raise _not_found(before)
+                start = int(place) + 1
+            while len(found) < limit:
+                ids: Any = client.zrevrange(index, start, start + 99)
+                if not ids:
+                    break
+                start += len(ids)
+                pipe = client.pipeline(transaction=False)
+                for job_id in ids:
+                    pipe.hmget(self.scripts.key("job", job_id), records.LIGHT)
+                for values in pipe.execute():
+                    fields = dict(zip(records.LIGHT, values, strict=True))
+                    # What expired by policy is still in the index until the next sweep.
+                    if fields["id"] is None or (kind is not None and fields["kind"] != kind):
+                        continue
+                    if states is None or State(fields["state"]) in states:
+                        found.append(records.to_record(fields))
+        return found[:limit]
+
+    def cancel(self, job_id: str, tenant: str) -> JobRecord:
+        """Cancel: a waiting job at once, a running one through its holder; an ended one stays as it is.
+
+        Raises:
+            JobNotFound: no job of this tenant has the id.
+        """
+        if not is_job_id(job_id) or self.scripts.run("cancel", job_id, tenant) is None:
+            raise _not_found(job_id)
+        return self.get(job_id, tenant)
+
+    def events(
+        self, job_id: str, tenant: str, after: str = "0-0", follow: bool = True, timeout: float | None = None
+    ) -> Iterator[Event]:
+        """The job's events after ``after``; ends after the ``end`` event.
+
+        Outages of Redis up to half a minute are waited out. Where entries were trimmed or rolled back, a
+        ``snapshot`` takes their place.
+
+        Args:
+            job_id: Whose events.
+            tenant: Whose job.
+            after: The id of the last event seen.
+            follow: Wait for more; False ends with what is there.
+            timeout: Stop following after so many seconds.
+
+        Raises:
+            JobNotFound: no job of this tenant has the id.
+            JobInvalid: ``after`` is not an event's id.
+        """
+        if not is_job_id(job_id):
+            raise _not_found(job_id)
+        return Reader(self.scripts, job_id, tenant, after).read(follow, timeout, _not_found(job_id))
+
+    def waiting(self, job_id: str, tenant: str) -> Waiting:
+        """Why a job has not started, and its place.
+
+        Raises:
+            JobNotFound: no job of this tenant has the id.
+        """
+        reply = self.scripts.run("waiting", job_id, tenant) if is_job_id(job_id) else None
+        if reply is None:
+            raise _not_found(job_id)
+        with redis_errors():
+            model: Any = self.scripts.client.hget(self.scripts.key("job", job_id), "model")
+        return waiting.explain(reply, self.workers(), model or "")
+
+    def workers(self) -> _Workers:
+        """The workers that are alive."""
+        return registry.alive(self.scripts, self.config)
+
+    # For workers
+
+    def claim(self, job_id: str, worker: str) -> Attempt | None:
+        """Take a queued job with a lease; None when it is not to be had (taken, ended, expired, newer than us)."""
+        if not is_job_id(job_id):
+            return None
+        owner = secrets.token_hex(8)
+        lease = round(self.config.lease * 1000)
+        reply = self.scripts.run("claim", job_id, owner, worker, lease, RECORD_VERSION)
+        if reply[0] != "ok":
+            return None
+        return Attempt(self.scripts, self.config, reply[1], _pairs(reply[2]), _pairs(reply[3]))
+
+    def dispatch(self, send: dispatch.Send, workers: _Workers | None = None) -> int:
+        """Hand jobs to the broker up to the window; ``send(queue, job_id)`` puts one message."""
+        return dispatch.dispatch(self.scripts, self.config, self.workers() if workers is None else workers, send)
+
+    def reap(self) -> reap.Reaped:
+        """One round of looking after delayed, expired, lost and old jobs."""
+        return reap.reap(self.scripts, self.config)
+
+    def heartbeat(self, info: WorkerInfo) -> None:
+        """Say that a worker lives."""
+        registry.heartbeat(self.scripts, self.config, info)
+
+    def leave(self, name: str) -> None:
+        """Take a worker off the list."""
+        registry.leave(self.scripts, name)
+
+
+def _pairs(flat: list[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _not_found(job_id: str) -> JobNotFound:
+    return JobNotFound(f"There is no job {job_id[:64]}, or it has expired.", hint="phiq jobs list", subject=job_id[:64])

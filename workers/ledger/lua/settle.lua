@@ -1,0 +1,36 @@
+-- Ends an attempt. ARGV: id, token, nonce, outcome (succeeded, failed, cancelled, expired, released), result or
+-- error as JSON or '', '1' when the failure is transient, delay in ms before a retry.
+-- Cancel and deadline against finish are decided here: who was told "cancelled" never gets a result.
+-- Returns the job's new state, or 'lost'.
+local id, key, outcome, payload = ARGV[1], job_key(ARGV[1]), ARGV[4], ARGV[5]
+local last = redis.call('HMGET', key, 'nonce', 'reply', 'tries', 'max_attempts')
+if last[1] == ARGV[3] then return last[2] end
+local stands = standing(id, ARGV[2], true)
+if stands == 'lost' then return stands end
+if stands ~= '' then outcome = stands end
+local state = outcome
+if outcome == 'succeeded' then
+  redis.call('HSET', key, 'result', payload)
+  close_attempt(id, outcome)
+  finish(id, outcome)
+elseif outcome == 'failed' then
+  close_attempt(id, outcome, payload)
+  if ARGV[6] == '1' and tonumber(last[3]) < tonumber(last[4]) then
+    again(id, tonumber(ARGV[7]))
+    state = redis.call('HGET', key, 'state')
+  else
+    redis.call('HSET', key, 'error', payload)
+    if ARGV[6] == '1' then state = 'dead' end
+    finish(id, state)
+  end
+elseif outcome == 'released' then
+  close_attempt(id, outcome)
+  redis.call('HINCRBY', key, 'tries', -1)
+  again(id, 0)
+  state = 'queued'
+else
+  close_attempt(id, outcome)
+  finish(id, outcome)
+end
+redis.call('HSET', key, 'nonce', ARGV[3], 'reply', state)
+return state

@@ -1,0 +1,61 @@
+"""Which workers are alive, what they serve and host."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workers.jobs import Capability
+from workers.ledger.config import LedgerConfig
+from workers.ledger.scripts import Scripts
+
+
+class WorkerInfo(BaseModel):
+    """A worker as it describes itself with each heartbeat; ``seen_ago`` is added when it is read, in seconds."""
+
+    model_config = ConfigDict(extra="ignore")
+    name: str
+    version: str = ""
+    machine: str = ""
+    pid: int = 0
+    serves: list[Capability] = Field(default_factory=list)
+    slots: int = 1
+    running: list[str] = Field(default_factory=list, description="ids of the jobs it holds")
+    hosts: list[str] = Field(default_factory=list, description="engine URIs of the models in its memory")
+    loading: list[str] = Field(default_factory=list, description="engine URIs of the models it is loading")
+    draining: bool = False
+    started_at: datetime | None = None
+    progress_ago: float | None = Field(
+        default=None, description="seconds since the stillest of its jobs showed life; None without jobs"
+    )
+    seen_ago: float = 0.0
+
+
+def heartbeat(scripts: Scripts, config: LedgerConfig, info: WorkerInfo) -> None:
+    """Say that a worker lives."""
+    scripts.run("heartbeat", info.name, info.model_dump_json(exclude={"seen_ago"}), round(config.worker_ttl * 1000))
+
+
+def leave(scripts: Scripts, name: str) -> None:
+    """Take a worker that ends in good order off the list."""
+    from workers.ledger.scripts import redis_errors
+
+    with redis_errors():
+        scripts.client.zrem(scripts.key("seen"), name)
+        scripts.client.hdel(scripts.key("workers"), name)
+
+
+def alive(scripts: Scripts, config: LedgerConfig) -> list[WorkerInfo]:
+    """The workers seen lately, by name."""
+    reply = scripts.run("workers", round(config.worker_ttl * 1000))
+    found = []
+    for text, ago in zip(reply[::2], reply[1::2], strict=True):
+        info = WorkerInfo.model_validate_json(text)
+        found.append(info.model_copy(update={"seen_ago": max(0.0, float(ago) / 1000)}))
+    return sorted(found, key=lambda info: info.name)
+
+
+def slots(workers: list[WorkerInfo], capability: Capability) -> int:
+    """How many jobs of a capability could run at once."""
+    return sum(info.slots for info in workers if capability in info.serves and not info.draining)

@@ -1,0 +1,97 @@
+"""Runs the Lua scripts beside this module, turning Redis' exceptions into ours.
+
+A script is one step that nothing can come between, and Redis' clock is the only clock in it. redis-py sends a
+command again when its reply was lost, so each script either changes nothing the second time or is given a nonce.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from knowledge.errors import PhiqError
+from workers.errors import RedisUnavailable, StorageFull
+
+if TYPE_CHECKING:
+    import redis
+    from redis.commands.core import Script
+
+_NO_ROOM = ("OOM", "MISCONF", "NOREPLICAS")
+
+
+@cache
+def source(name: str) -> str:
+    """The text of a script, with what all scripts share before it."""
+    folder = resources.files("workers.ledger") / "lua"
+    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", name))
+
+
+class Scripts:
+    """The scripts of one ledger.
+
+    Args:
+        client: Decodes replies to ``str``; shared between threads.
+        prefix: Before every key, without the colon.
+    """
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self.client = client
+        self.prefix = f"{prefix}:"
+        self._scripts: dict[str, Script] = {}
+
+    def run(self, script: str, *args: str | float) -> Any:
+        """Run a script.
+
+        Raises:
+            RedisUnavailable: no answer, after the client's own retries.
+            StorageFull: Redis takes no more.
+        """
+        found = self._scripts.get(script)
+        if found is None:
+            found = self._scripts[script] = self.client.register_script(source(script))
+        with redis_errors():
+            return found(keys=[self.prefix], args=list(args))
+
+    def key(self, *parts: str) -> str:
+        """A key of the ledger."""
+        return self.prefix + ":".join(parts)
+
+
+@contextlib.contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turn what redis-py raises inside into our errors."""
+    import redis
+
+    try:
+        yield
+    except redis.RedisError as error:
+        raise translated(error) from error
+
+
+def translated(error: redis.RedisError) -> PhiqError:
+    """What an exception of redis-py means for a user."""
+    import redis
+
+    text = str(error)
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith(_NO_ROOM):
+        return StorageFull(
+            "Redis takes no more: its memory limit is reached or it can't write to its disk.",
+            hint="Nothing was accepted and nothing lost. Free disk space or raise Redis' maxmemory, then try again.",
+            subject="redis",
+        )
+    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+        return RedisUnavailable(
+            "Redis refuses the user or password in PHIQ_REDIS_URL.",
+            hint="Correct PHIQ_REDIS_URL; `phiq doctor` shows what is wrong.",
+            subject="redis",
+        )
+    if isinstance(error, redis.exceptions.BusyLoadingError):
+        return RedisUnavailable("Redis is still loading its data.", hint="Try again in a moment.", subject="redis")
+    return RedisUnavailable(
+        f"Redis does not answer ({type(error).__name__}).",
+        hint="Start it with `phiq up`, or check PHIQ_REDIS_URL; `phiq doctor` shows what is wrong.",
+        subject="redis",
+    )

@@ -1,0 +1,83 @@
+"""Taking a job: its id, its fingerprint, its size, and one script that writes it down or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+
+from workers.errors import IdempotencyConflict, JobTooLarge
+from workers.jobs import RECORD_VERSION, Capability, Job
+from workers.ledger import names
+from workers.ledger.config import LedgerConfig
+from workers.ledger.scripts import Scripts
+
+
+def new_id() -> str:
+    """A UUIDv7 in hex: ids sort by the time they were made, to the millisecond."""
+    value = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return f"{value & ~(0x3 << 62) | 0x2 << 62:032x}"
+
+
+def submit(
+    scripts: Scripts, config: LedgerConfig, job: Job, *, model: str, capability: Capability, job_id: str | None = None
+) -> str:
+    """Write a job down and put it in line; returns its id, or that of the same request made earlier.
+
+    Raises:
+        JobTooLarge: above ``max_job_bytes``.
+        IdempotencyConflict: the key (or ``job_id``) belongs to another request.
+        RedisUnavailable: Redis does not answer; the job may or may not be taken, a key makes asking again safe.
+        StorageFull: Redis takes no more; nothing was accepted.
+    """
+    payload = job.model_dump_json(exclude_defaults=False)
+    size = len(payload.encode())
+    if size > config.max_job_bytes:
+        raise JobTooLarge(
+            f"The job is {size:,} bytes as JSON; the limit is {config.max_job_bytes:,}.",
+            hint="Split its input, or raise PHIQ_MAX_JOB_BYTES.",
+            size=size,
+            limit=config.max_job_bytes,
+        )
+    key = job.idempotency_key or ""
+    fields: dict[str, str | int] = {
+        "version": RECORD_VERSION,
+        "kind": job.kind,
+        "lane": job.lane.value,
+        "capability": capability.value,
+        "model": model,
+        "max_attempts": job.max_attempts,
+        "ttl": _ms(config.result_ttl),
+        "bound": config.stream_bytes,
+        "job": payload,
+    }
+    if job.metadata:
+        fields["metadata"] = json.dumps(job.metadata)
+    flat = [part for pair in fields.items() for part in pair]
+    outcome, known = scripts.run(
+        "submit",
+        job_id or new_id(),
+        job.tenant,
+        names.queue(capability, job.lane),
+        key,
+        hashlib.sha256(payload.encode()).hexdigest(),
+        _ms(job.delay),
+        "" if job.expires_in is None else _ms(job.expires_in),
+        "" if job.deadline is None else _ms(job.deadline),
+        *flat,
+    )
+    if outcome == "conflict":
+        what = f"The idempotency key '{key}'" if key else f"The id {known}"
+        raise IdempotencyConflict(
+            f"{what} was used before for a different request (job {known}).",
+            hint="Use a new key for a new request; the same request with the same key gives the same job.",
+            subject=key or known,
+            job_id=known,
+        )
+    return str(known)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
