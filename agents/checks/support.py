@@ -1,0 +1,91 @@
+"""Whether a sentence is borne out by the passages it cites: its words, its numbers, and no hidden "not"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agents.checks.numbers import foreign_numbers, numbers
+from agents.checks.words import content_words, is_limited, is_negated, shared_words
+from tools.sentences import Span, split_sentences
+
+_CLAUSE = re.compile(r"[,;:–—]|\b(?:but|however|although|aber|jedoch|mais|pero|ma|mas|maar)\b")  # noqa: RUF001
+
+
+@dataclass(frozen=True)
+class SupportConfig:
+    """How much support is enough.
+
+    Attributes:
+        coverage: Share of a sentence's content words that its passages must hold together.
+        share: Share that each passage it cites must hold by itself; less is a citation for show.
+        clause: Share from which one clause of a passage is taken to say the same thing, so that a "not" which only
+            one of the two has turns its meaning.
+    """
+
+    coverage: float = 0.6
+    share: float = 0.2
+    clause: float = 0.8
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the check found; ``reason`` is why not, ``detail`` the numbers in question."""
+
+    supported: bool
+    coverage: float
+    reason: Literal["", "empty", "words", "numbers", "negation"] = ""
+    detail: str = ""
+
+
+def check_support(claim: str, cited: Sequence[str], config: SupportConfig | None = None) -> Verdict:
+    """Hold a sentence, its markers removed, against the texts of the passages it cites."""
+    config = config or SupportConfig()
+    words = content_words(claim)
+    if not words and not numbers(claim):
+        return Verdict(supported=False, coverage=0.0, reason="empty")
+    found = [shared_words(words, content_words(text)) for text in cited]
+    coverage = len(frozenset().union(*found)) / len(words) if words else 1.0
+    if foreign := foreign_numbers(claim, "\n".join(cited)):
+        return Verdict(supported=False, coverage=coverage, reason="numbers", detail=", ".join(foreign))
+    thin = words and any(len(held) < config.share * len(words) for held in found)
+    if coverage < config.coverage or thin or not cited:
+        return Verdict(supported=False, coverage=coverage, reason="words")
+    if _turned(claim, words, cited, config.clause):
+        return Verdict(supported=False, coverage=coverage, reason="negation")
+    return Verdict(supported=True, coverage=coverage)
+
+
+def best_sentence(claim: str, passage: str) -> Span:
+    """The sentence of a passage that bears a claim out best: most shared words and numbers, the earlier on a tie."""
+    words, figures = content_words(claim), numbers(claim)
+
+    def score(span: Span) -> float:
+        shared = len(shared_words(words, content_words(span.text)))
+        # A long sentence should not win by its length alone.
+        return shared + 2 * (figures & numbers(span.text)).total() - len(span.text) / 2000
+
+    spans = split_sentences(passage)
+    return max(spans, key=score) if spans else Span(0, len(passage), passage)
+
+
+def _turned(claim: str, words: frozenset[str], cited: Sequence[str], threshold: float) -> bool:
+    """Whether the claim says no where the passages say yes, or the other way round."""
+    if is_negated(claim):
+        return not any(is_limited(text) for text in cited)
+    same = [
+        clause
+        for text in cited
+        for span in split_sentences(text)
+        for clause in _clauses(span.text)
+        if words and len(shared_words(words, content_words(clause))) >= threshold * len(words)
+    ]
+    return bool(same) and all(is_negated(clause) for clause in same)
+
+
+def _clauses(sentence: str) -> list[str]:
+    """The clauses of a sentence, and the sentence whole where one clause alone would lose its subject."""
+    clauses = [clause for clause in _CLAUSE.split(sentence) if clause.strip()]
+    return clauses if len(clauses) > 1 else [sentence]

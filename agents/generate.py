@@ -1,0 +1,117 @@
+"""One call of a chat model: its text as it comes, then what it cost, how it ended and what must be said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from agents.contract import Usage
+from agents.errors import ModelMisbehaved
+from agents.think import ThinkFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessageChunk, BaseMessage
+
+FinishReason = Literal["stop", "length"]
+_CUT = {"length", "max_tokens", "max_output_tokens"}
+
+
+class Answer:
+    """A model's answer to one prompt. Iterate for its text, once; then read the rest.
+
+    Attributes:
+        text: The answer so far, thinking left out.
+        thinking: What stood in a leading ``<think>`` block.
+        usage: Tokens as the engine counted them.
+        finish_reason: ``length`` when the answer was cut off at its limit.
+        notes: Sentences of the engine that people must know.
+    """
+
+    def __init__(self, model: BaseChatModel, messages: Sequence[BaseMessage]) -> None:
+        self._model = model
+        self._messages = list(messages)
+        self.text = ""
+        self.thinking = ""
+        self.usage = Usage()
+        self.finish_reason: FinishReason = "stop"
+        self.notes: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        """The answer's text, piece by piece; closing the iterator ends the run in the engine."""
+        think = ThinkFilter()
+        stream = cast("Generator[AIMessageChunk]", self._model.stream(self._messages))
+        with closing(stream):
+            for chunk in stream:
+                self._account(chunk)
+                if piece := think.feed(str(chunk.text)):
+                    self.text += piece
+                    yield piece
+        if piece := think.finish():
+            self.text += piece
+            yield piece
+        self.thinking = think.thinking.strip()
+        if self.thinking and not self.text.strip():
+            self.notes.append("The model used up its answer for thinking: allow it more tokens (max_tokens).")
+
+    def read(self) -> Answer:
+        """Run to the end; returns itself."""
+        for _ in self:
+            pass
+        return self
+
+    def _account(self, chunk: AIMessageChunk) -> None:
+        if counts := chunk.usage_metadata:
+            self.usage += Usage(prompt_tokens=counts["input_tokens"], completion_tokens=counts["output_tokens"])
+        metadata: dict[str, Any] = chunk.response_metadata
+        if metadata.get("finish_reason") in _CUT:
+            self.finish_reason = "length"
+        self.notes.extend(note for note in metadata.get("notes", []) if note not in self.notes)
+
+
+class Tally:
+    """What the calls of one job cost together, and their notes, each once and in order."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.notes: list[str] = []
+
+    def add(self, answer: Answer) -> None:
+        """Count a finished call."""
+        self.usage += answer.usage
+        self.note(*answer.notes)
+
+    def note(self, *sentences: str) -> None:
+        """Remember sentences for people, each once."""
+        self.notes.extend(sentence for sentence in dict.fromkeys(sentences) if sentence not in self.notes)
+
+
+def read_filled(model: BaseChatModel, messages: Sequence[BaseMessage], tally: Tally, what: str) -> Answer:
+    """Run a call that must bring text; an empty answer is asked for once more.
+
+    Args:
+        model: The chat model.
+        messages: The prompt.
+        tally: Takes the cost of both calls.
+        what: What was asked, for the error: "the summary of part 2".
+
+    Raises:
+        ModelMisbehaved: when the second answer is empty too.
+    """
+    for _ in range(2):
+        answer = Answer(model, messages).read()
+        tally.add(answer)
+        if answer.text.strip():
+            return answer
+    raise empty_answer(what)
+
+
+def empty_answer(what: str) -> ModelMisbehaved:
+    """The error for a model that answered twice with nothing."""
+    return ModelMisbehaved(
+        f"The model answered twice with nothing for {what}.",
+        hint="Raise max_tokens or choose another model: phiq models list",
+    )

@@ -1,0 +1,102 @@
+"""What goes into a grounded chat's prompt: which passages, and how much of the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agents.budget import Budget, most
+from agents.contract import Message
+from agents.prompts import chat as prompts
+from knowledge.types import Passage, Retriever
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+SHORTEN = "Shorten the question, or choose a model with a longer context."
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt that fits, with what it holds; ``notes`` say what was left out."""
+
+    messages: list[BaseMessage]
+    passages: list[Passage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_passages(retriever: Retriever, conversation: Sequence[Message], top_k: int) -> list[Passage]:
+    """The passages for the last question, best first.
+
+    A follow-up ("and for children?") says little by itself, so it is also asked together with the question before
+    it; a passage counts with its better score.
+    """
+    questions = [message.content for message in conversation if message.role == "user"]
+    queries = [questions[-1], *(["\n".join(questions[-2:])] if len(questions) > 1 else [])]
+    best: dict[str, Passage] = {}
+    for query in queries:
+        for passage in retriever.retrieve(query, top_k):
+            known = best.get(passage.id)
+            if known is None or passage.score > known.score:
+                best[passage.id] = passage
+    return sorted(best.values(), key=lambda passage: -passage.score)[:top_k]
+
+
+def plan_plain(budget: Budget, conversation: Sequence[Message]) -> Prompt:
+    """As much of the conversation as fits, the newest turns first.
+
+    Raises:
+        ContextOverflow: when the last question alone does not fit.
+    """
+    budget.require(prompts.plain(_latest(conversation, 0)), "The question", SHORTEN)
+    earlier = _earlier(conversation)
+    kept = most(earlier, lambda n: budget.fits(prompts.plain(_latest(conversation, n))))
+    return Prompt(prompts.plain(_latest(conversation, kept)), notes=_left_out_turns(conversation, kept))
+
+
+def plan_grounded(budget: Budget, passages: Sequence[Passage], conversation: Sequence[Message]) -> Prompt:
+    """The best passages and the newest turns that fit together.
+
+    The best passage and the question come first, then turns up to half of the prompt, then passages, then more turns.
+
+    Raises:
+        ContextOverflow: when the question, or the question with the best passage, does not fit.
+    """
+
+    def build(count: int, turns: int) -> list[BaseMessage]:
+        return prompts.grounded(passages[:count], _latest(conversation, turns))
+
+    budget.require(build(0, 0), "The question", SHORTEN)
+    longer = "Choose a model with a longer context."
+    budget.require(build(1, 0), "The question with the best passage", longer)
+    earlier = _earlier(conversation)
+    half = most(earlier, lambda n: budget.fits(build(1, n)) and budget.count(build(0, n)) <= budget.prompt // 2)
+    turns = max(half, 0)
+    count = most(len(passages), lambda n: budget.fits(build(n, turns)))
+    turns = max(turns, most(earlier, lambda n: budget.fits(build(count, n))))
+    notes = _left_out_turns(conversation, turns)
+    if left := len(passages) - count:
+        notes.append(f"{left} of {len(passages)} passages found did not fit the model's prompt and were left out.")
+    return Prompt(build(count, turns), list(passages[:count]), notes)
+
+
+def _earlier(conversation: Sequence[Message]) -> int:
+    """How many turns stand before the question; system turns are no turns, they always stay."""
+    return sum(message.role != "system" for message in conversation) - 1
+
+
+def _latest(conversation: Sequence[Message], earlier: int) -> list[Message]:
+    """The question and the ``earlier`` turns before it, system turns kept; never an answer without its question."""
+    turns = [message for message in conversation if message.role != "system"]
+    kept = turns[len(turns) - 1 - earlier :]
+    if len(kept) < len(turns):
+        while kept[0].role == "assistant":
+            kept = kept[1:]
+    return [*(message for message in conversation if message.role == "system"), *kept]
+
+
+def _left_out_turns(conversation: Sequence[Message], kept: int) -> list[str]:
+    turns = _earlier(conversation) + 1
+    left = turns - sum(message.role != "system" for message in _latest(conversation, kept))
+    return [f"The oldest {left} of {turns} turns did not fit the model's prompt and were left out."] if left else []

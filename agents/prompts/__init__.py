@@ -1,0 +1,1 @@
+"""What the agents say to a model: functions from inputs to LangChain messages, and nothing else."""
