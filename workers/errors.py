@@ -192,3 +192,9 @@ class AlreadyRunning(UserError):
     """Raised when a second stack is to start in a data folder that one runs in."""
 
     code = "already_running"
+
+
+class ChatTemplateFailed(UserError):
+    """Raised when a model's chat template fails or would drop a message; raw text is never sent instead."""
+
+    code = "chat_template_failed"
