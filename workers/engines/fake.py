@@ -1,0 +1,222 @@
+"""The public fake engine, for tests and load tests: settable latency, rate and failures, no model.
+
+    fake:echo                       the last user turn, word by word
+    fake:words?count=200            the same 200 words each time, or others with ?seed=7
+    fake:echo?ttft=0.2&rate=50      0.2 s to the first token, then 50 tokens a second
+    fake:echo?fail=engine_lost&at=3 fails after three tokens; without ``at`` before the first
+    fake:echo?context=512           the context it claims, in tokens (a word is a token)
+
+It answers only where PHIQ_ALLOW_FAKE_ENGINE is true, so that nobody takes its words for a model's.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import LangSmithParams, generate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict, Field
+
+from agents.errors import ContextOverflow, Interrupted, ModelMisbehaved
+from knowledge.errors import PhiqError
+from workers.engines.base import Engine, EngineStatus, EngineURI
+from workers.errors import (
+    EngineDown,
+    EngineLost,
+    EngineOutOfMemory,
+    EngineProtocolError,
+    EngineTimeout,
+    EngineUnknown,
+)
+from workers.jobs import GenerationOptions
+from workers.settings import Settings
+
+_FAILURES: dict[str, type[PhiqError]] = {
+    error.code: error
+    for error in (EngineDown, EngineLost, EngineOutOfMemory, EngineProtocolError, EngineTimeout, ModelMisbehaved)
+}
+_WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma".split()  # noqa: SIM905
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the fake does: ``ttft`` in seconds, ``rate`` in tokens a second (0: as fast as it can)."""
+
+    text: str = "echo"
+    count: int = 50
+    ttft: float = 0.0
+    rate: float = 0.0
+    fail: str = ""
+    at: int = 0
+    seed: int = 0
+    context: int = 4096
+    vision: bool = False
+
+    @classmethod
+    def parse(cls, name: str) -> Script:
+        """Read the part of the URI behind ``fake:``.
+
+        Raises:
+            EngineUnknown: naming what can't be read.
+        """
+        text, _, query = name.partition("?")
+        values: dict[str, Any] = {}
+        try:
+            for key, value in parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)):
+                kind = type(getattr(cls, key))
+                values[key] = value.lower() in ("1", "true", "yes") if kind is bool else kind(value)
+            script = cls(text=text, **values)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise _unreadable(name, str(error)) from error
+        if text not in ("echo", "words"):
+            raise _unreadable(name, f"'{text}' is neither echo nor words")
+        if script.fail and script.fail not in _FAILURES:
+            raise _unreadable(name, f"fail must be one of {', '.join(sorted(_FAILURES))}")
+        if min(script.count, script.ttft, script.rate, script.at) < 0 or script.context < 1:
+            raise _unreadable(name, "numbers can't be negative")
+        return script
+
+
+class FakeChatModel(BaseChatModel):
+    """A chat model that follows a script and keeps the contract's promises."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    script: Script = Script()
+    options: GenerationOptions = GenerationOptions()
+    halt: threading.Event = Field(default_factory=threading.Event, exclude=True, repr=False)
+
+    @property
+    def _llm_type(self) -> str:
+        return "phiq-fake"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        _ = kwargs
+        return LangSmithParams(
+            ls_provider="phiq-fake", ls_model_name=self.script.text, ls_model_type="chat", ls_stop=stop or None
+        )
+
+    def get_num_tokens(self, text: str) -> int:
+        """Words: the fake's tokens."""
+        return len(text.split())
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Words of all turns; tools are not counted, the fake does not read them."""
+        _ = tools
+        return sum(self.get_num_tokens(message.text) for message in messages)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        _ = kwargs
+        prompt = self.get_num_tokens_from_messages(messages)
+        room = self.script.context - (self.options.max_tokens or 1)
+        if prompt > room:
+            raise ContextOverflow(
+                f"The prompt has {prompt} tokens, {room} fit.", hint="Send less.", tokens=prompt, limit=room
+            )
+        words, finish = self._answer(messages, [*(stop or []), *self.options.stop])
+        started = time.monotonic()
+        for number, word in enumerate(words):
+            due = started + self.script.ttft + (number / self.script.rate if self.script.rate else 0.0)
+            self._wait(due - time.monotonic())
+            self._maybe_fail(number)
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=word if number == 0 else f" {word}"))
+            if run_manager:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+        self._wait(started + self.script.ttft - time.monotonic() if not words else 0.0)
+        self._maybe_fail(len(words))
+        usage = {"input_tokens": prompt, "output_tokens": len(words), "total_tokens": prompt + len(words)}
+        yield ChatGenerationChunk(
+            message=AIMessageChunk(
+                content="",
+                usage_metadata=usage,
+                response_metadata={"finish_reason": finish, "notes": [], "model_name": f"fake:{self.script.text}"},
+                chunk_position="last",
+            )
+        )
+
+    def _answer(self, messages: list[BaseMessage], stops: list[str]) -> tuple[list[str], str]:
+        if self.script.text == "echo":
+            turns = [message.text for message in messages if isinstance(message, HumanMessage)]
+            words = (turns[-1] if turns else "").split()
+        else:
+            seed = self.options.seed if self.options.seed is not None else self.script.seed
+            words = random.Random(seed).choices(_WORDS, k=self.script.count)  # noqa: S311 - filler, no secret
+        text = " ".join(words)
+        cut = min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
+        words = words if cut is None else text[:cut].split()
+        limit = self.options.max_tokens
+        return (words[:limit], "length") if limit is not None and len(words) > limit else (words, "stop")
+
+    def _wait(self, seconds: float) -> None:
+        # Waits on the event, not on the clock: a cancel is answered at once and not at the next token.
+        if self.halt.wait(max(0.0, seconds)) if seconds > 0 else self.halt.is_set():
+            raise Interrupted
+
+    def _maybe_fail(self, number: int) -> None:
+        if self.script.fail and number == self.script.at:
+            raise _FAILURES[self.script.fail]("The fake engine failed as its URI asked.", hint="Leave out fail=.")
+
+
+class FakeEngine(Engine):
+    """The engine of ``fake:`` URIs."""
+
+    def __init__(self, uri: EngineURI) -> None:
+        self.uri = uri
+        self.script = Script.parse(uri.name)
+
+    @classmethod
+    def from_settings(cls, uri: EngineURI, settings: Settings) -> FakeEngine:
+        """An engine for one URI; whether it may be used at all is the registry's to say."""
+        _ = settings
+        return cls(uri)
+
+    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> FakeChatModel:
+        """A model that follows the URI's script."""
+        room = options.max_tokens or max(1, self.script.context // 4)
+        return FakeChatModel(
+            script=self.script,
+            options=options,
+            halt=stop,
+            profile={
+                "max_input_tokens": max(1, self.script.context - room),
+                "max_output_tokens": room,
+                "image_inputs": self.script.vision,
+            },
+        )
+
+    def status(self) -> EngineStatus:
+        """Always ready."""
+        return EngineStatus("ready", "the fake engine: its answers are made up")
+
+
+def _unreadable(name: str, why: str) -> EngineUnknown:
+    return EngineUnknown(
+        f"'fake:{name[:80]}' can't be read: {why[:200]}.",
+        hint="Write fake:echo?ttft=0.2&rate=50 or fake:words?count=200; docs/engines.md has every parameter.",
+        subject=f"fake:{name[:80]}",
+    )
