@@ -1,0 +1,216 @@
+"""A hosted ONNX model as a LangChain chat model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict, Field
+
+from agents.errors import ContextOverflow
+from workers.engines.host.host import Host
+from workers.engines.host.protocol import Done
+from workers.engines.onnx.encode import PromptEncoder
+from workers.engines.onnx.messages import to_turns
+from workers.engines.onnx.sampling import make_request, merge
+from workers.errors import OptionUnsupported
+from workers.jobs import GenerationOptions
+from workers.models.profiles import Sampling
+
+_ROOM = 1024
+"""Tokens for the answer when nobody says, a quarter of the session at most."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A model ready to be run: what all chat models of one engine share. ``session`` is in tokens."""
+
+    name: str
+    host: Host
+    encoder: PromptEncoder
+    session: int
+    vocabulary: int
+    sampling: Sampling
+
+
+class OnnxChatModel(BaseChatModel):
+    """Chat on ONNX Runtime GenAI.
+
+    Sampling options are those of a job (``GenerationOptions``); a call may override them. ``interrupt`` ends every
+    run of this object: within one step it raises ``agents.errors.Interrupted``.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    runtime: Runtime = Field(exclude=True, repr=False)
+    model: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    stop: list[str] | None = None
+    interrupt: threading.Event = Field(default_factory=threading.Event, exclude=True, repr=False)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check the options once, so that a bad one is refused before any work.
+
+        Raises:
+            OptionUnsupported: naming it.
+        """
+        super().model_post_init(context)
+        self.model = self.model or self.runtime.name
+        self._room(self._options())
+
+    @property
+    def _llm_type(self) -> str:
+        return "phiq-onnx"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model": self.model, **self._options().model_dump()}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "onnx"
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        room = self._room(self._options())
+        return {
+            "name": self.model or self.runtime.name,
+            "max_input_tokens": self.runtime.session - room,
+            "max_output_tokens": room,
+            "text_inputs": True,
+            "text_outputs": True,
+            "image_inputs": False,
+            "image_url_inputs": False,
+            "image_outputs": False,
+            "audio_inputs": False,
+            "audio_outputs": False,
+            "video_inputs": False,
+            "video_outputs": False,
+            "pdf_inputs": False,
+            "tool_calling": False,
+            "structured_output": False,
+        }
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """How many tokens these messages are, exactly as they would be sent.
+
+        Raises:
+            OptionUnsupported: when tools are given.
+        """
+        if tools:
+            raise self._no_tools()
+        return len(self.runtime.encoder.encode(to_turns(messages, self.model)))
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The ids of plain text, without the template."""
+        return self.runtime.encoder.encode_text(text) if text else []
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | Any],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Tool calls are not supported yet.
+
+        Raises:
+            OptionUnsupported: always.
+        """
+        del tools, tool_choice, kwargs
+        raise self._no_tools()
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        runtime = self.runtime
+        options = merge(self._options(), self.model, stop=stop, **kwargs)
+        tokens = runtime.encoder.encode(to_turns(messages, self.model))
+        room = self._room(options)
+        if len(tokens) + room > runtime.session:
+            raise self._overflow(len(tokens), runtime.session - room)
+        request = make_request(tokens, room, options, runtime.sampling, runtime.vocabulary)
+        for event in runtime.host.generate(request, self.interrupt):
+            if isinstance(event, Done):
+                yield ChatGenerationChunk(message=_last(event, self.model))
+                continue
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=event.text))
+            if run_manager is not None:
+                run_manager.on_llm_new_token(event.text, chunk=chunk)
+            yield chunk
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    def _options(self) -> GenerationOptions:
+        return merge(
+            GenerationOptions(),
+            self.model,
+            **{name: getattr(self, name) for name in GenerationOptions.model_fields},
+        )
+
+    def _room(self, options: GenerationOptions) -> int:
+        """Tokens kept for the answer."""
+        session = self.runtime.session
+        if options.max_tokens is None:
+            return min(_ROOM, session // 4)
+        if options.max_tokens >= session:
+            raise OptionUnsupported(
+                f"max_tokens {options.max_tokens} leaves no room for a prompt in a session of {session} tokens.",
+                hint=f"Ask for less than {session}; PHIQ_ONNX_MAX_LENGTH sets the session where the model allows it.",
+                subject=self.model,
+                option="max_tokens",
+                limit=session - 1,
+            )
+        return options.max_tokens
+
+    def _overflow(self, tokens: int, limit: int) -> ContextOverflow:
+        return ContextOverflow(
+            f"The prompt has {tokens} tokens; {self.model} takes {limit} and an answer.",
+            hint="Send less text, ask for a shorter answer (max_tokens), or raise PHIQ_ONNX_MAX_LENGTH.",
+            subject=self.model,
+            tokens=tokens,
+            limit=limit,
+        )
+
+    def _no_tools(self) -> OptionUnsupported:
+        return OptionUnsupported(
+            "The onnx engine can't offer tools to a model yet.",
+            hint="Use an engine with tool calls, such as ollama:phi4-mini.",
+            subject=self.model,
+            option="tools",
+        )
+
+
+def _last(done: Done, model: str) -> AIMessageChunk:
+    usage = UsageMetadata(
+        input_tokens=done.prompt_tokens,
+        output_tokens=done.completion_tokens,
+        total_tokens=done.prompt_tokens + done.completion_tokens,
+    )
+    metadata = {"finish_reason": done.finish_reason, "model_name": model, "model_provider": "onnx", "notes": []}
+    return AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")

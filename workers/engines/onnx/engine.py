@@ -1,0 +1,125 @@
+"""The engine: one model folder, one host, a chat model for each job."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from workers.engines.base import Engine, EngineStatus, EngineURI
+from workers.engines.host.host import Host, HostLimits
+from workers.engines.host.protocol import LoadSpec
+from workers.engines.onnx.chat import OnnxChatModel, Runtime
+from workers.engines.onnx.encode import PromptEncoder
+from workers.engines.onnx.folder import ModelFolder
+from workers.errors import OptionUnsupported
+from workers.jobs import GenerationOptions
+from workers.models.profiles import Sampling, lookup
+from workers.models.shelf import Shelf
+
+if TYPE_CHECKING:
+    from workers.settings import Settings
+
+
+class OnnxEngine(Engine):
+    """ONNX Runtime GenAI in a child process that all threads of the worker share.
+
+    Nothing is loaded before the first run (or ``warm``). Runs take turns in order of arrival.
+
+    Args:
+        uri: ``onnx:NAME``, a name on the shelf or an absolute path of a folder.
+        folder: The model.
+        session: Longest session in tokens that is wanted; the model may bound it further.
+        threads: Threads of a run.
+        provider: Execution provider, ``cpu`` or one the installed library knows.
+        silence: Seconds without a sign of life before a run is given up.
+        sampling: How to sample when a job does not say.
+
+    Raises:
+        ModelBroken: when the folder lacks its tokenizer or template.
+        OptionUnsupported: when it is a model for pictures.
+    """
+
+    def __init__(
+        self,
+        uri: EngineURI,
+        folder: ModelFolder,
+        *,
+        session: int = 4096,
+        threads: int = 1,
+        provider: str = "cpu",
+        silence: float = 120.0,
+        sampling: Sampling | None = None,
+    ) -> None:
+        if folder.sees:
+            raise OptionUnsupported(
+                f"{uri} is a model for pictures ({folder.kind}), which the onnx engine can't run yet.",
+                hint="Take a text model, or one that sees on another engine: phiq models list",
+                subject=str(uri),
+            )
+        self.uri = uri
+        tokens = folder.session(session)
+        spec = LoadSpec(str(folder.path), threads=threads, max_length=tokens, provider=provider, bos=folder.bos)
+        # On other providers the weights lie in the device's memory, which nobody here can measure.
+        memory = folder.memory(tokens) if provider == "cpu" else 0
+        self._runtime = Runtime(
+            name=str(uri),
+            host=Host(spec, HostLimits(silence=silence, memory=memory)),
+            encoder=PromptEncoder(folder.path),
+            session=tokens,
+            vocabulary=folder.vocabulary,
+            sampling=sampling or Sampling(),
+        )
+
+    @classmethod
+    def from_settings(cls, uri: EngineURI, settings: Settings) -> OnnxEngine:
+        """The engine for a name on the shelf or a folder.
+
+        Raises:
+            ModelNotFound: with the command that gets the model.
+            ModelBroken: when the folder is not whole.
+        """
+        profile = lookup(uri.name)
+        return cls(
+            uri,
+            ModelFolder.read(Shelf(settings.data_dir).path(uri.name)),
+            session=settings.onnx_max_length,
+            threads=settings.onnx_threads or _cores(),
+            provider=settings.onnx_provider,
+            silence=settings.engine_timeout,
+            sampling=profile.sampling if profile is not None else None,
+        )
+
+    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> OnnxChatModel:
+        """A chat model for one job; cheap."""
+        return OnnxChatModel(runtime=self._runtime, interrupt=stop, **options.model_dump())
+
+    def warm(self, stop: threading.Event) -> None:
+        """Load the model now and wait for it.
+
+        Raises:
+            PhiqError: what keeps it from being loaded.
+            Interrupted: ``stop`` was set; loading goes on.
+        """
+        self._runtime.host.load(stop)
+
+    def status(self) -> EngineStatus:
+        """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""
+        status = self._runtime.host.status()
+        message = status.message
+        if status.waiting:
+            message = f"{message}; {status.waiting} waiting" if message else f"{status.waiting} waiting"
+        return EngineStatus(status.state, message)
+
+    def close(self) -> None:
+        """End the host."""
+        self._runtime.host.close()
+
+
+def _cores() -> int:
+    """Cores this process may use: hyper-threads bring nothing here, and slow the others."""
+    import os
+
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))

@@ -1,0 +1,98 @@
+"""What a model folder says of itself: context, cache, weights, kind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workers.engines.host.process import broken
+
+_LONGROPE = 4096
+"""Tokens at which the long-context Phi models change their positions, where the folder does not say."""
+_SCALED = ("longrope", "su", "yarn")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder as ONNX Runtime GenAI's builder writes it.
+
+    ``context`` is in tokens. ``turning_point`` is where rotary positions change (None: nowhere): a session must not
+    cross it, since a generator that does reads everything again or silently answers differently. ``weights`` and
+    ``cache_per_token`` are bytes. ``sees`` says that the model takes pictures.
+    """
+
+    path: Path
+    kind: str
+    context: int
+    turning_point: int | None
+    vocabulary: int
+    bos: int
+    weights: int
+    cache_per_token: int
+    sees: bool
+
+    @classmethod
+    def read(cls, path: Path) -> ModelFolder:
+        """Read a folder's configuration; the weights are left alone.
+
+        Raises:
+            ModelBroken: when it is not such a folder.
+        """
+        config = read_json(path / "genai_config.json")
+        try:
+            model, decoder = config["model"], config["model"]["decoder"]
+            context = int(model["context_length"])
+            heads = int(decoder.get("num_key_value_heads") or decoder["num_attention_heads"])
+            return cls(
+                path=path,
+                kind=str(model["type"]),
+                context=context,
+                turning_point=_turning_point(path, str(model["type"]), context),
+                vocabulary=int(model["vocab_size"]),
+                bos=max(0, int(model.get("bos_token_id") or 0)),
+                weights=sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
+                # Keys and values of every layer; float32 on the CPU, so an upper bound elsewhere.
+                cache_per_token=2 * 4 * int(decoder["num_hidden_layers"]) * heads * int(decoder["head_size"]),
+                sees="vision" in model,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise broken(str(path), f"its genai_config.json lacks what a text model needs ({error!r})") from error
+
+    def session(self, wanted: int) -> int:
+        """The longest session in tokens: what is wanted, bounded by what the model can do in one piece."""
+        return min(wanted, self.context, self.turning_point or self.context)
+
+    def memory(self, session: int) -> int:
+        """Bytes that loading it and running one session of this length takes, roughly and not too low."""
+        return int(self.weights * 1.15) + self.cache_per_token * session + 60_000_000
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a model folder.
+
+    Raises:
+        ModelBroken: when it is missing or is none.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise broken(str(path.parent), f"{path.name} is missing") from error
+    except (OSError, ValueError) as error:
+        raise broken(str(path.parent), f"{path.name} can't be read ({error})") from error
+    if not isinstance(value, dict):
+        raise broken(str(path.parent), f"{path.name} holds no JSON object")
+    return value
+
+
+def _turning_point(path: Path, kind: str, context: int) -> int | None:
+    if not (path / "config.json").is_file():
+        # Nothing says whether positions are scaled. Every Phi beyond 16k does it, at 4096 or later.
+        return _LONGROPE if kind.startswith("phi") and context > 16384 else None
+    config = read_json(path / "config.json")
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if not isinstance(rope, dict) or str(rope.get("rope_type") or rope.get("type")) not in _SCALED:
+        return None
+    original = config.get("original_max_position_embeddings") or rope.get("original_max_position_embeddings")
+    return int(original) if isinstance(original, int) and original > 0 else _LONGROPE

@@ -1,0 +1,65 @@
+"""LangChain messages as plain turns; what this engine can't pass on is refused by name, never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
+
+from agents.errors import ModelCannotSee
+from workers.engines.onnx.template import Turn
+from workers.errors import OptionUnsupported
+
+_ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "ai": "assistant"}
+
+
+def to_turns(messages: Sequence[BaseMessage], model: str) -> list[Turn]:
+    """The turns of a conversation.
+
+    Raises:
+        ModelCannotSee: for a picture.
+        OptionUnsupported: for tool calls, tool messages, sound, files, or no message at all.
+    """
+    if not messages:
+        raise OptionUnsupported("There is no message to answer.", hint="Send at least one user message.", subject=model)
+    return [Turn(_role(message, model), _text(message.content, model)) for message in messages]
+
+
+def _role(message: BaseMessage, model: str) -> str:
+    if isinstance(message, SystemMessage):
+        return "system"
+    if isinstance(message, HumanMessage):
+        return "user"
+    if isinstance(message, AIMessage):
+        if message.tool_calls:
+            raise _unsupported("tool calls", model)
+        return "assistant"
+    if isinstance(message, ChatMessage) and message.role in _ROLES:
+        return _ROLES[message.role]
+    raise _unsupported(f"{message.type} messages", model)
+
+
+def _text(content: str | list[Any], model: str) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(_block(block, model) for block in content)
+
+
+def _block(block: str | dict[str, Any], model: str) -> str:
+    if isinstance(block, str):
+        return block
+    kind = str(block.get("type"))
+    if kind == "text":
+        return str(block.get("text", ""))
+    if kind in ("image", "image_url"):
+        raise ModelCannotSee(
+            f"{model} reads text only.", hint="Take a model with vision: phiq models list", subject=model
+        )
+    raise _unsupported(f"'{kind}' blocks", model)
+
+
+def _unsupported(what: str, model: str) -> OptionUnsupported:
+    return OptionUnsupported(
+        f"The onnx engine can't pass {what} to {model}.", hint="Send text, or use another engine.", subject=model
+    )
