@@ -26,8 +26,7 @@ def redis_url(settings: Settings) -> str:
     if settings.redis_url is not None and settings.redis_url.get_secret_value():
         return settings.redis_url.get_secret_value()
     found = state.read(settings.data_dir)
-    part = found.part("redis") if found else None
-    if found is None or part is None or not part.process.alive():
+    if found is None or not found.redis_url or not found.alive("redis"):
         raise _not_running("Redis", "PHIQ_REDIS_URL", settings)
     return found.redis_url
 
@@ -41,8 +40,7 @@ def chroma_url(settings: Settings) -> str:
     if settings.chroma_url:
         return settings.chroma_url
     found = state.read(settings.data_dir)
-    part = found.part("chroma") if found else None
-    if found is None or part is None or not part.process.alive():
+    if found is None or not found.chroma_url or not found.alive("chroma"):
         raise _not_running("Chroma", "PHIQ_CHROMA_URL", settings)
     return found.chroma_url
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ class Child:
                 umask=0o077,
             )
         self.pid = self._process.pid
-        self.ref = _reference(self.pid, list(argv))
+        self.ref = ProcessRef.of(self.pid, argv)
 
     @property
     def running(self) -> bool:
@@ -61,8 +62,8 @@ class Child:
             return f"was ended by {signal.Signals(-code).name}"
         return f"was ended by signal {-code}"
 
-    def stop(self, grace: float) -> bool:
-        """Ask it to end, and end its whole group when it has not after ``grace`` seconds.
+    def stop(self, grace: float, hurry: threading.Event | None = None) -> bool:
+        """Ask it to end, and end its whole group when it has not after ``grace`` seconds or once ``hurry`` is set.
 
         Returns:
             Whether it ended by itself.
@@ -70,7 +71,7 @@ class Child:
         if self.running:
             os.kill(self.pid, signal.SIGTERM)
         deadline = time.monotonic() + grace
-        while self.running and time.monotonic() < deadline:
+        while self.running and time.monotonic() < deadline and not (hurry and hurry.is_set()):
             time.sleep(_LOOK_SECONDS)
         willing = not self.running
         self._collect()
@@ -79,9 +80,10 @@ class Child:
     def _collect(self) -> int:
         if self._process.returncode is None:
             kill_group(self.pid)
-            self._process.wait(_KILL_SECONDS)
-        code: int = self._process.returncode
-        return code
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # The kernel may hold it (a stuck disk); that must not keep us from stopping the others.
+                self._process.wait(_KILL_SECONDS)
+        return self._process.returncode if self._process.returncode is not None else -signal.SIGKILL
 
 
 def kill_group(pid: int) -> None:
@@ -105,18 +107,8 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-lines:])
 
 
-def _reference(pid: int, argv: list[str]) -> ProcessRef:
-    import psutil  # type: ignore[import-untyped]
-
-    try:
-        started = psutil.Process(pid).create_time()
-    except psutil.Error:
-        started = time.time()  # it ended already, and nothing will be found under this reference
-    return ProcessRef(pid=pid, started=started, argv=argv)
-
-
 def _is_zombie(pid: int) -> bool:
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from knowledge.errors import PhiqError
+
+if TYPE_CHECKING:
+    import redis as redis_library
+
+    from workers.settings import Settings
+
 _SECONDS = 2.0
 
 
@@ -10,7 +19,7 @@ def redis(url: str) -> str:
     import redis as client
 
     try:
-        with client.Redis.from_url(url, socket_connect_timeout=_SECONDS, socket_timeout=_SECONDS) as connection:
+        with _client(url) as connection:
             connection.ping()
     except client.exceptions.BusyLoadingError:
         return "it is loading its append-only file"
@@ -32,6 +41,36 @@ def chroma(url: str) -> str:
     return "" if answer.status_code == httpx.codes.OK else f"its heartbeat answers with HTTP {answer.status_code}"
 
 
+def worker(settings: Settings, redis_url: str, pid: int) -> str:
+    """Whether the worker with this process id has a fresh heartbeat in the ledger."""
+    from workers.ledger import Ledger, LedgerConfig
+
+    try:
+        with _client(redis_url, decode_responses=True) as connection:
+            alive = Ledger(connection, LedgerConfig(prefix=settings.key_prefix)).workers()
+    except PhiqError as error:
+        return error.message
+    return "" if any(info.pid == pid for info in alive) else "it has not reported to the ledger"
+
+
+def beat(settings: Settings, redis_url: str) -> str:
+    """Whether a scheduler holds RedBeat's lock."""
+    import redis as client
+
+    try:
+        with _client(redis_url) as connection:
+            held = connection.exists(_beat_lock(settings))
+    except client.RedisError as error:
+        return f"Redis does not answer: {error}"
+    return "" if held else "it has not taken its lock"
+
+
+def forget_beat(settings: Settings, redis_url: str) -> None:
+    """Remove the lock of a scheduler that is known to be dead."""
+    with _client(redis_url) as connection:
+        connection.delete(_beat_lock(settings))
+
+
 def listens(pid: int, port: int) -> bool:
     """Whether this process, and not a stranger, holds the port."""
     import psutil  # type: ignore[import-untyped]
@@ -41,3 +80,13 @@ def listens(pid: int, port: int) -> bool:
     except psutil.Error:
         return False
     return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in held)
+
+
+def _client(url: str, **options: Any) -> redis_library.Redis:
+    import redis as client
+
+    return client.Redis.from_url(url, socket_connect_timeout=_SECONDS, socket_timeout=_SECONDS, **options)
+
+
+def _beat_lock(settings: Settings) -> str:
+    return f"{settings.key_prefix}:redbeat:lock"

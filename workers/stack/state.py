@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,17 @@ class ProcessRef(BaseModel):
     pid: int
     started: float
     argv: list[str]
+
+    @classmethod
+    def of(cls, pid: int, argv: Sequence[str] = ()) -> ProcessRef:
+        """Note a process that was just started, or (without arguments) one by its id alone."""
+        import psutil
+
+        try:
+            started = psutil.Process(pid).create_time()
+        except psutil.Error:
+            started = time.time()  # it ended already: nothing will be found under this reference
+        return cls(pid=pid, started=started, argv=list(argv))
 
     def find(self) -> psutil.Process | None:
         """The process itself while it lives and is still the one recorded, else None."""
@@ -70,6 +83,16 @@ class StackState(BaseModel):
     def part(self, name: str) -> PartRecord | None:
         """The record of one part, None when it is not (yet) started."""
         return next((part for part in self.parts if part.name == name), None)
+
+    def alive(self, name: str) -> bool:
+        """Whether a part runs or is looked after: while its supervisor lives, a part that died comes back."""
+        part = self.part(name)
+        return self.supervisor.alive() or (part is not None and part.process.alive())
+
+
+def current_process() -> ProcessRef:
+    """A reference to this process."""
+    return ProcessRef.of(os.getpid())
 
 
 def run_dir(data_dir: Path) -> Path:
