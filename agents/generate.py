@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -72,6 +72,18 @@ class Answer:
         self.notes.extend(note for note in metadata.get("notes", []) if note not in self.notes)
 
 
+def trimmed(pieces: Iterable[str]) -> Iterator[str]:
+    """The same text without white space around it, as it streams."""
+    held, begun = "", False
+    for piece in pieces:
+        text = held + piece if begun else piece.lstrip()
+        solid = text.rstrip()
+        held = text[len(solid) :]
+        if solid:
+            begun = True
+            yield solid
+
+
 class Tally:
     """What the calls of one job cost together, and their notes, each once and in order."""
 
@@ -109,9 +121,9 @@ def read_filled(model: BaseChatModel, messages: Sequence[BaseMessage], tally: Ta
     raise empty_answer(what)
 
 
-def empty_answer(what: str) -> ModelMisbehaved:
-    """The error for a model that answered twice with nothing."""
+def empty_answer(what: str, times: int = 2) -> ModelMisbehaved:
+    """The error for a model that answered with nothing, asked once or twice."""
     return ModelMisbehaved(
-        f"The model answered twice with nothing for {what}.",
-        hint="Raise max_tokens or choose another model: phiq models list",
+        f"The model answered {'twice with' if times == 2 else 'with'} nothing for {what}.",
+        hint="Allow it more tokens (max_tokens), or choose another model: phiq models list",
     )

@@ -1,0 +1,199 @@
+"""Summarise with a generative model: one call where the texts fit, else parts first and then their summaries."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agents.budget import Budget
+from agents.checkpoints import Checkpoints, NoCheckpoints, step_key
+from agents.checks.numbers import foreign_numbers
+from agents.complete import CUT_OFF
+from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryResult
+from agents.errors import ContextOverflow, ModelMisbehaved
+from agents.generate import Answer, Tally, empty_answer, read_filled, trimmed
+from agents.parts import Part, partition
+from agents.prompts import summarize as prompts
+from agents.runnable import as_runnable
+from knowledge.errors import DocumentEmpty
+from tools.sentences import split_sentences
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import Runnable
+
+_LIST_MARK = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class SummarizeConfig:
+    """How long texts are worked through.
+
+    Attributes:
+        part_sentences: How many sentences the summary of a part may have, at most.
+        rounds: How often summaries are merged, the last time into the answer.
+        least_room: Tokens that must be left for text in a prompt; with less, work would crawl.
+    """
+
+    part_sentences: int = 8
+    rounds: int = 4
+    least_room: int = 64
+
+
+def build_summarize(
+    model: BaseChatModel, checkpoints: Checkpoints | None = None, config: SummarizeConfig | None = None
+) -> Runnable[SummarizeInput, Chunk]:
+    """A runnable that summarises texts of any length; every part of them is read.
+
+    Args:
+        model: The chat model.
+        checkpoints: Where finished parts are kept, so that a next attempt does only the rest.
+        config: Sizes and limits.
+
+    The stream raises:
+        DocumentEmpty: when there is no text.
+        ContextOverflow: when not even a small part fits the model's prompt.
+        ModelMisbehaved: when the model answers with nothing twice, or its summaries are no shorter than the text.
+    """
+
+    # A store that is still empty may well be falsy.
+    kept = NoCheckpoints() if checkpoints is None else checkpoints
+
+    def steps(request: SummarizeInput) -> Iterator[Chunk]:
+        if not any(text.text.strip() for text in request.texts):
+            raise DocumentEmpty("There is no text to summarise.", subject=request.texts[0].name)
+        yield from _Summary(model, kept, config or SummarizeConfig(), request).run()
+
+    return as_runnable(steps, "summarize")
+
+
+class _Summary:
+    """One summary in the making."""
+
+    def __init__(
+        self, model: BaseChatModel, checkpoints: Checkpoints, config: SummarizeConfig, request: SummarizeInput
+    ) -> None:
+        self._model = model
+        self._checkpoints = checkpoints
+        self._config = config
+        self._texts = [text for text in request.texts if text.text.strip()]
+        self._wish = prompts.Wish(request.sentences, request.focus, request.language)
+        self._budget = Budget(model)
+        self._tally = Tally()
+        self._done = self._total = 0
+
+    def run(self) -> Iterator[Chunk]:
+        sentences = sum(len(split_sentences(text.text)) for text in self._texts)
+        messages = prompts.whole([(text.name, text.text) for text in self._texts], self._wish)
+        if self._budget.fits(messages):
+            yield from self._finish(messages, Coverage(parts=1, parts_read=1, rounds=0, sentences=sentences))
+            return
+        summaries = yield from self._map()
+        parts, rounds = len(summaries), 1
+        while not self._budget.fits(messages := prompts.merge(summaries, self._wish, self._wish.sentences)):
+            rounds += 1
+            summaries = yield from self._merge(summaries, rounds)
+        yield from self._finish(messages, Coverage(parts=parts, parts_read=parts, rounds=rounds, sentences=sentences))
+
+    def _map(self) -> Generator[Chunk, None, list[str]]:
+        """Summarise every part; returns their summaries in order."""
+        names = [text.name for text in self._texts]
+
+        def prompt(texts: list[tuple[str, str]]) -> list[BaseMessage]:
+            return prompts.part(texts, self._wish, self._config.part_sentences)
+
+        parts = self._partition([text.text for text in self._texts], names, prompt([(max(names, key=len), "")]))
+        self._total = len(parts) + 1
+        summaries = []
+        for number, part in enumerate(parts, 1):
+            what = f"part {number} of {len(parts)}"
+            yield self._progress(f"reading {what}")
+            messages = prompt([(names[piece.source], piece.text) for piece in part.pieces])
+            summaries.append(self._step(messages, what))
+        return summaries
+
+    def _merge(self, summaries: list[str], number: int) -> Generator[Chunk, None, list[str]]:
+        """Make fewer summaries out of many; returns them in order."""
+        names = [f"part {len(summaries)}"] * len(summaries)
+        empty = prompts.merge([""], self._wish, self._config.part_sentences)
+        groups = self._partition(summaries, names, empty)
+        if len(groups) >= len(summaries) or number > self._config.rounds:
+            raise ModelMisbehaved(
+                f"The model's summaries of {len(summaries)} parts are too long to be merged into one.",
+                hint="Choose a model with a longer context, or allow shorter answers (max_tokens).",
+                parts=len(summaries),
+                rounds=number - 1,
+            )
+        self._total += len(groups)
+        merged = []
+        for group in groups:
+            yield self._progress(f"merging, round {number - 1}")
+            texts = [piece.text for piece in group.pieces]
+            messages = prompts.merge(texts, self._wish, self._config.part_sentences)
+            merged.append(self._step(messages, "merged parts"))
+        return merged
+
+    def _partition(self, texts: list[str], names: list[str], empty: list[BaseMessage]) -> list[Part]:
+        room = self._budget.prompt - self._budget.count(empty)
+        if room < self._config.least_room:
+            raise ContextOverflow(
+                f"The task alone leaves {max(room, 0)} of {self._budget.prompt} tokens for text.",
+                hint="Shorten the focus, lower max_tokens, or choose a model with a longer context.",
+                tokens=self._budget.count(empty),
+                limit=self._budget.prompt,
+            )
+        # The empty prompt frames one text already; each further one in a part brings its own frame.
+        each = max(self._budget.tokens(f"{name}:\n<text2>\n\n</text2>\n\n") for name in set(names))
+        each = min(each, room // 2)
+        return partition(texts, room, self._budget.tokens, each)
+
+    def _step(self, messages: list[BaseMessage], what: str) -> str:
+        """The summary for one prompt, from the checkpoints where an earlier attempt made it."""
+        key = step_key("summarize", messages)
+        kept = self._checkpoints.get(key)
+        if kept is not None:
+            text, cut = json.loads(kept)
+        else:
+            answer = read_filled(self._model, messages, self._tally, f"the summary of {what}")
+            text, cut = answer.text.strip(), answer.finish_reason == "length"
+            self._checkpoints.put(key, json.dumps([text, cut]))
+        if cut:
+            self._tally.note(f"The summary of {what} was cut off at the model's limit; what followed is missing.")
+        self._done += 1
+        return str(text)
+
+    def _finish(self, messages: list[BaseMessage], coverage: Coverage) -> Iterator[Chunk]:
+        if self._total:
+            yield self._progress("writing the summary")
+        text = ""
+        for _ in range(2):
+            answer = Answer(self._model, messages)
+            for piece in trimmed(answer):
+                text += piece
+                yield Chunk(delta=piece)
+            self._tally.add(answer)
+            if text:
+                break
+        else:
+            raise empty_answer("the summary")
+        if answer.finish_reason == "length":
+            self._tally.note(CUT_OFF)
+        if foreign := foreign_numbers(_LIST_MARK.sub("", text), "\n".join(source.text for source in self._texts)):
+            self._tally.note(f"Numbers in the summary that the text does not contain: {', '.join(foreign)}.")
+        result = SummaryResult(
+            text=text,
+            usage=self._tally.usage,
+            finish_reason=answer.finish_reason,
+            notes=self._tally.notes,
+            style="abstractive",
+            coverage=coverage,
+        )
+        progress = Progress(done=self._total, total=self._total) if self._total else None
+        yield Chunk(progress=progress, result=result)
+
+    def _progress(self, note: str) -> Chunk:
+        return Chunk(progress=Progress(done=self._done, total=self._total, note=note))
