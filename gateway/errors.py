@@ -49,7 +49,7 @@ def error_from(record: dict[str, Any]) -> PhiqError:
     for module in ("tools.errors", "agents.errors", "workers.errors"):
         import_module(module)
     known = {kind.code: kind for kind in _family(PhiqError)}
-    kind = known.get(code) or type(fault.__name__, (fault,), {"code": code})
+    kind: type[PhiqError] = known.get(code) or type(fault.__name__, (fault,), {"code": code})
     details = record.get("details") or {}
     error = kind(
         str(record.get("message", "")), hint=str(record.get("hint", "")), subject=str(record.get("subject", ""))

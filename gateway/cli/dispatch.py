@@ -36,6 +36,8 @@ def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str,
     Raises:
         PhiqError: the job's error; of several, the gravest.
     """
+    from gateway.shorthand import build_job
+
     options = dict(shared)
     no_wait = bool(options.pop("no_wait", None))
     options["lane"] = options.get("lane") or ("interactive" if len(wanted) == 1 else "batch")
@@ -45,7 +47,16 @@ def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str,
         # A key names one request, so each of several gets its own.
         own_key = key if key is None or len(wanted) == 1 else f"{key}-{number}"
         try:
-            job = client.submit(one.kind, one.content, **one.fields, **options, idempotency_key=own_key)  # type: ignore[call-overload]
+            built = build_job(
+                one.kind,
+                one.content,
+                client.attach,
+                **one.fields,
+                **options,
+                idempotency_key=own_key,
+                metadata={"name": one.name[:200]},
+            )
+            job = client.submit_job(built)
         except PhiqError as error:
             if number > 1:
                 io.note(f"{number - 1} of {len(wanted)} jobs were submitted before this (phiq jobs).", style="yellow")

@@ -13,6 +13,8 @@ from gateway.errors import InputMissing
 from knowledge.errors import DocumentEmpty, DocumentUnreadable
 
 STDIN = "-"
+STANDARD_INPUT = "standard input"
+_NOT_AS_IT_STANDS = {".html", ".htm", ".xhtml", ".pdf", ".docx"}
 _LOOKS_LIKE_A_FILE = {".txt", ".md", ".markdown", ".html", ".htm", ".pdf", ".docx", ".csv", ".json", ".log"}
 
 
@@ -48,7 +50,7 @@ def texts(arguments: Sequence[str], max_bytes: int, *, words: WordsAre = "never"
 
 def _words(argument: str, max_bytes: int, words: WordsAre) -> Words:
     if argument == STDIN:
-        return Words("standard input", read_stdin(max_bytes))
+        return Words(STANDARD_INPUT, read_stdin(max_bytes))
     if words == "always" or (words == "unless a file" and not _means_a_file(argument)):
         if not argument.strip():
             raise InputMissing("The text is empty.", hint="Give a text or a file, or - to read standard input.")
@@ -76,45 +78,49 @@ def read_stdin(max_bytes: int) -> str:
     Raises:
         PhiqError: when it is empty, too long or no text.
     """
-    from knowledge.load import load_text
+    from knowledge.load.encoding import decode
+    from knowledge.load.read import check_size
 
-    return load_text(sys.stdin.buffer.read(max_bytes + 1), "standard input", max_bytes)
+    data = sys.stdin.buffer.read(max_bytes + 1)
+    check_size(len(data), STANDARD_INPUT, max_bytes)
+    return _not_blank(decode(data, STANDARD_INPUT), STANDARD_INPUT)
 
 
 def read_text(path: Path, max_bytes: int) -> str:
-    """A file's text.
+    """A file's text: of formats that are text the characters as they stand, of others what the loader finds.
 
     Raises:
         PhiqError: when it is missing, empty, too large, protected or of no known kind.
     """
-    from knowledge.load import load_text
+    from knowledge.load import LoadLimits, load, plain_text, read_file
+    from knowledge.load.encoding import decode, looks_like_text
 
-    return load_text(read_bytes(path, max_bytes), path.name, max_bytes)
+    limits = LoadLimits(max_bytes=max_bytes)
+    data = read_file(path, limits)
+    # A web page is text too, but nobody means its markup.
+    if looks_like_text(data) and path.suffix.lower() not in _NOT_AS_IT_STANDS:
+        return _not_blank(decode(data, path.name), str(path))
+    return plain_text(load(data, path.name, str(path), limits))
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
-    """A file's bytes, at most ``max_bytes`` + 1.
+    """A file's bytes.
 
     Raises:
-        DocumentUnreadable: when it is missing, a folder, or may not be read.
-        DocumentEmpty: when there is nothing in it.
+        PhiqError: when it is missing, a folder, empty, too large, or may not be read.
     """
-    if path.is_dir():
-        raise DocumentUnreadable(f"{path} is a folder.", hint=f"Name the files in it: {path}/*", subject=str(path))
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except FileNotFoundError as error:
-        raise DocumentUnreadable(
-            f"There is no file {path}.", hint="Check the path; a text of your own goes in quotes.", subject=str(path)
-        ) from error
-    except OSError as error:
-        raise DocumentUnreadable(
-            f"{path} can't be read: {error.strerror}.", hint=f"ls -l {path}", subject=str(path)
-        ) from error
+    from knowledge.load import LoadLimits, read_file
+
+    data = read_file(path, LoadLimits(max_bytes=max_bytes))
     if not data:
         raise DocumentEmpty(f"{path} is empty.", hint="Check the file.", subject=str(path))
     return data
+
+
+def _not_blank(text: str, name: str) -> str:
+    if not text.strip():
+        raise DocumentEmpty(f"{name} holds no text.", hint="Check what you gave.", subject=name)
+    return text
 
 
 def expand(arguments: Iterable[str], suffixes: Iterable[str]) -> tuple[list[Path], list[Path]]:

@@ -86,7 +86,7 @@ def jobs(
     elif not records:
         io.note("No jobs.")
     else:
-        rows = [(r.id, r.kind, str(r.state), str(r.lane), r.model, _age(r), _what(r)) for r in records]
+        rows = [(r.id, r.kind, str(r.state), str(r.lane), r.model, _age(r), _name(r)) for r in records]
         io.table(("id", "kind", "state", "lane", "model", "age", "what"), rows)
 
 
@@ -179,19 +179,6 @@ def _age(record: JobRecord) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _what(record: JobRecord) -> str:
-    """The first words of what the job is about."""
-    body = record.job.get("input", {})
-    for value in (
-        (body.get("messages") or [{}])[-1].get("content"),
-        (body.get("texts") or [None])[0],
-        body.get("text"),
-        body.get("prompt"),
-        body.get("query"),
-        ", ".join(item.get("name", "") for item in (body.get("images") or body.get("files") or [])[:3]),
-    ):
-        words = (value.get("name") or value.get("text")) if isinstance(value, dict) else value
-        if words:
-            short = " ".join(str(words).split())
-            return short if len(short) <= 40 else short[:39] + "…"
-    return ""
+def _name(record: JobRecord) -> str:
+    name = " ".join(record.metadata.get("name", "").split())
+    return name if len(name) <= 40 else name[:39] + "…"

@@ -1,9 +1,124 @@
-"""models list, pull, remove, path, add."""
+"""up, down, doctor, workers: phiq on this machine."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, cast
+
 import typer
+
+from gateway.cli.command import command
+from gateway.cli.io import Io
+
+if TYPE_CHECKING:
+    from workers.ledger import WorkerInfo
+    from workers.stack import Part, StackEvent
+
+PANEL = "This machine"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    for function in (up, down, doctor, workers):
+        command(app, function.__name__, rich_help_panel=PANEL)(function)
+
+
+def up(
+    io: Io, model: Annotated[str | None, typer.Option("--model", "-m", help="Default engine for jobs.")] = None
+) -> None:
+    """Start Redis, Chroma, a worker and the scheduler here; Ctrl-C stops them all."""
+    from workers.settings import get_settings
+    from workers.stack import Stack
+
+    settings = get_settings()
+    if model is not None:
+        settings = settings.model_copy(update={"model": model})
+    stack = Stack(settings, on_event=lambda event: tell(io, event))
+    with stack:
+        show_parts(io, stack.parts())
+        io.note(f"phiq is up, its data in {settings.data_dir}. Ctrl-C stops it.", style="bold")
+        io.note("Next, in another terminal: phiq ingest FOLDER, then phiq ask QUESTION.")
+        stack.wait()
+    io.note("Everything is stopped.")
+
+
+def down(io: Io) -> None:
+    """Stop what phiq up started, from another terminal."""
+    from workers.settings import get_settings
+    from workers.stack import down as stop
+
+    settings = get_settings()
+    stopped = stop(settings)
+    if io.json:
+        io.document({"stopped": stopped})
+    elif stopped:
+        io.text(f"Stopped {', '.join(stopped)}.")
+    else:
+        io.note(f"Nothing runs in {settings.data_dir}.")
+
+
+def doctor(io: Io) -> None:
+    """Check everything that may be wrong, and say how to mend it."""
+    from workers.doctor import examine
+
+    from workers.settings import get_settings
+
+    raise NotImplementedError(examine, get_settings)
+
+
+def workers(io: Io) -> None:
+    """List the workers: what they serve, hold in memory and do."""
+    from gateway.cli.work import connect
+
+    found = cast("Sequence[WorkerInfo]", connect().service.workers())
+    if io.json:
+        io.document([worker.model_dump(mode="json") for worker in found])
+    elif not found:
+        io.note("No worker runs. Start one with: phiq up")
+    else:
+        rows = [
+            (
+                worker.name,
+                "draining" if worker.draining else "ready",
+                " ".join(str(one) for one in worker.serves),
+                f"{len(worker.running)} of {worker.slots}",
+                " ".join([*worker.hosts, *(f"{uri} (loading)" for uri in worker.loading)]) or "-",
+                f"{worker.seen_ago:.0f} s ago",
+            )
+            for worker in found
+        ]
+        io.table(("worker", "state", "serves", "jobs", "models", "seen"), rows)
+
+
+def show_parts(io: Io, parts: list[Part]) -> None:
+    """What runs where."""
+    if io.json:
+        rows = [
+            {"name": part.name, "state": part.state, "address": part.address, "pid": part.pid, "log": part.log}
+            for part in parts
+        ]
+        io.document({"parts": rows})
+        return
+    home = os.path.expanduser("~")  # noqa: PTH111 - of a text, to shorten it
+    io.table(
+        ("part", "state", "address", "process", "log"),
+        [
+            (
+                part.name,
+                part.state,
+                part.address,
+                "" if part.pid is None else str(part.pid),
+                "" if part.log is None else str(part.log).replace(home, "~", 1),
+            )
+            for part in parts
+        ],
+    )
+
+
+def tell(io: Io, event: StackEvent) -> None:
+    """Something happened to the stack."""
+    if event.kind in ("died", "cleaned"):
+        io.note(event.message, style="yellow")
+    elif event.kind == "starting":
+        io.note(event.message)

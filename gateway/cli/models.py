@@ -1,9 +1,154 @@
-"""models list, pull, remove, path, add."""
+"""models list, pull, remove, path, add: what generates, and how to get it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from gateway.cli.command import command
+from gateway.cli.io import Io
+
+if TYPE_CHECKING:
+    from workers.models.shelf import Shelf
+    from workers.settings import Settings
+
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="Such as phi-3.5-mini.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    group = typer.Typer(help="List, get and remove models.", no_args_is_help=True)
+    command(group, "list")(list_models)
+    command(group, "pull")(pull)
+    command(group, "add")(add)
+    command(group, "remove")(remove)
+    command(group, "path")(path)
+    app.add_typer(group, name="models", rich_help_panel="Models")
+
+
+def list_models(io: Io) -> None:
+    """List the Phi family and which of it is on this machine."""
+    from workers.models.profiles import PROFILES, lookup
+
+    settings, shelf = _shelf()
+    here = {entry.name: entry for entry in shelf.list()}
+    ollama = _ollama_names(settings)
+    in_ollama = {profile.name: name for name in ollama or () if (profile := lookup(name)) is not None}
+    names = [profile.name for profile in PROFILES]
+    names += [name for name in here if name not in names]
+    rows: list[dict[str, object]] = []
+    for name in names:
+        profile, entry = lookup(name), here.get(name)
+        rows.append(
+            {
+                "name": name,
+                "title": profile.title if profile else "",
+                "parameters": profile.parameters if profile else "",
+                "context": profile.context if profile else None,
+                "vision": profile.vision if profile else None,
+                "licence": profile.licence if profile else "",
+                "onnx": None if entry is None else {"path": str(entry.path), "problem": entry.problem},
+                "ollama": in_ollama.get(name),
+                "use": [
+                    *([f"onnx:{name}"] if entry is not None and not entry.problem else []),
+                    *([f"ollama:{in_ollama[name]}"] if name in in_ollama else []),
+                ],
+                "ollama_name": profile.ollama if profile else None,
+                "has_onnx": bool(profile and profile.onnx_repo),
+            }
+        )
+    if io.json:
+        io.document({"default": settings.model, "ollama_running": ollama is not None, "models": rows})
+        return
+    io.table(
+        ("model", "size", "context", "sees", "on this machine as", "get it with"),
+        [
+            (
+                str(row["name"]),
+                str(row["parameters"]),
+                f"{int(str(row['context'])) // 1024}k" if row["context"] else "",
+                "yes" if row["vision"] else "",
+                " ".join(row["use"]) if isinstance(row["use"], list) else "",
+                _get(row, ollama is not None),
+            )
+            for row in rows
+        ],
+    )
+    for entry in here.values():
+        if entry.problem:
+            io.note(f"{entry.name} can't be used: {entry.problem}", style="yellow")
+    io.note(
+        f"Jobs that name no model run on {settings.model} (PHIQ_MODEL). "
+        + ("Ollama runs." if ollama is not None else f"No Ollama answers at {settings.ollama_url}.")
+    )
+
+
+def _get(row: dict[str, object], ollama_runs: bool) -> str:
+    if row["use"]:
+        return ""
+    if row["ollama_name"] and (ollama_runs or not row["has_onnx"]):
+        return f"phiq models pull ollama:{row['ollama_name']}"
+    return f"phiq models pull {row['name']}" if row["has_onnx"] else "phiq models add FOLDER"
+
+
+def add(
+    io: Io,
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="A folder with an ONNX model.")],
+    name: Annotated[str | None, typer.Option("--name", help="Its name here; else the folder's.")] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the files instead of linking to them.")] = False,
+) -> None:
+    """Take a local folder as a model."""
+    _, shelf = _shelf()
+    entry = shelf.add(folder, name, copy=copy)
+    if io.json:
+        io.document({"name": entry.name, "path": str(entry.path)})
+    else:
+        io.text(f"Added {entry.name}. Use it with: --model onnx:{entry.name}")
+
+
+def remove(io: Io, name: ModelName) -> None:
+    """Take a model from this machine; a linked folder itself is left alone."""
+    _, shelf = _shelf()
+    entry = shelf.remove(name)
+    if io.json:
+        io.document({"removed": entry.name})
+    else:
+        kept = f" Its folder {entry.path} is left as it is." if entry.kind == "linked" else ""
+        io.text(f"Removed {entry.name}.{kept}")
+
+
+def path(io: Io, name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A model.")] = None) -> None:
+    """Print where a model lies, or all of them."""
+    _, shelf = _shelf()
+    found = shelf.root if name is None else shelf.path(name)
+    if io.json:
+        io.document({"path": str(found)})
+    else:
+        io.text(str(found))
+
+
+def pull(io: Io, name: ModelName) -> None:
+    """Get a model: NAME from the model hub, or ollama:NAME through Ollama. Goes on where it was interrupted."""
+    raise NotImplementedError(name, io)
+
+
+def _shelf() -> tuple[Settings, Shelf]:
+    from workers.models.shelf import Shelf
+    from workers.settings import get_settings
+
+    settings = get_settings()
+    return settings, Shelf(settings.data_dir)
+
+
+def _ollama_names(settings: Settings) -> list[str] | None:
+    """The models that a running Ollama has; None when none answers."""
+    import httpx
+
+    try:
+        answer = httpx.get(f"{settings.ollama_url.rstrip('/')}/api/tags", timeout=2.0)
+        answer.raise_for_status()
+        return [str(model["name"]) for model in answer.json()["models"]]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
