@@ -47,7 +47,8 @@ class OnnxChatModel(BaseChatModel):
     """Chat on ONNX Runtime GenAI.
 
     Sampling options are those of a job (``GenerationOptions``); a call may override them. ``interrupt`` ends every
-    run of this object: within one step it raises ``agents.errors.Interrupted``.
+    run of this object: within one step it raises ``agents.errors.Interrupted``. ``streaming`` makes ``invoke`` report
+    tokens to callbacks through LangChain's streaming path; the words are the same.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -60,6 +61,7 @@ class OnnxChatModel(BaseChatModel):
     top_k: int | None = None
     seed: int | None = None
     stop: list[str] | None = None
+    streaming: bool = False
     interrupt: threading.Event = Field(default_factory=threading.Event, exclude=True, repr=False)
 
     def model_post_init(self, context: Any, /) -> None:

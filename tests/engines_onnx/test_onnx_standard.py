@@ -1,0 +1,73 @@
+"""LangChain's own test suites for chat models, on the tiny model."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from workers.engines.base import EngineURI
+from workers.engines.onnx import OnnxEngine
+from workers.engines.onnx.chat import OnnxChatModel
+from workers.engines.onnx.folder import ModelFolder
+
+
+def _run_async_tests(suite: type) -> type:
+    """The suites' coroutines carry no mark, and the project's pytest-asyncio runs only marked ones."""
+    for name, function in inspect.getmembers(suite, inspect.iscoroutinefunction):
+        if name.startswith("test_"):
+            pytest.mark.asyncio(function)
+    return suite
+
+
+class _Common:
+    engine: ClassVar[OnnxEngine]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _engine(cls, tiny: Path) -> Iterator[None]:
+        # A short session keeps unlimited answers short.
+        cls.engine = OnnxEngine(EngineURI("onnx", "tiny"), ModelFolder.read(tiny), session=512, threads=1)
+        yield
+        cls.engine.close()
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return OnnxChatModel
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"runtime": self.engine._runtime}
+
+    @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        # No timeout, max_retries and api_key: the model lies in this machine, and unknown options are refused.
+        return {"temperature": 0, "max_tokens": 100, "stop": []}
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return False  # bind_tools says by name that it is not supported yet
+
+    @property
+    def has_structured_output(self) -> bool:
+        return False  # rests on tool calling
+
+    @property
+    def supports_model_override(self) -> bool:
+        return False  # an engine is one model; another model is another engine
+
+
+@_run_async_tests
+class TestOnnxUnit(_Common, ChatModelUnitTests):
+    pass
+
+
+@_run_async_tests
+class TestOnnxIntegration(_Common, ChatModelIntegrationTests):
+    pass
