@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from agents.contract import Attachment
-from knowledge.errors import DocumentUnreadable
-from workers.errors import ContentMissing, JobTooLarge, ServiceError, StorageFull
+from knowledge.errors import DocumentUnreadable, ServiceError
+from workers.errors import ContentMissing, JobTooLarge, StorageFull
+from workers.settings import Settings
 
 _REF = re.compile(r"^sha256:([0-9a-f]{64})$")
 _BLOCK = 1 << 20
@@ -135,6 +136,11 @@ class ContentStore:
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest[:2]}/{digest}"
+
+
+def open_content(settings: Settings) -> ContentStore:
+    """The content store these settings name."""
+    return ContentStore(settings.content_url or str(settings.data_dir / "content"), settings.max_file_bytes)
 
 
 @contextlib.contextmanager

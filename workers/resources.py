@@ -1,0 +1,115 @@
+"""What the jobs of one process share: engines, the embedder, stores and connections, opened at first use."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from workers.connections import chroma_url, redis_client
+from workers.content import ContentStore, open_content
+from workers.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
+
+    from knowledge.embed.base import Embedder
+    from knowledge.store import Store
+    from workers.engines.registry import Registry
+
+_STORES = 32
+"""Connections to Chroma kept open, one a tenant; the least recently used goes."""
+
+
+class Resources:
+    """Opened once, shared by all threads, closed together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opening = threading.Lock()
+        self._embedding = threading.Lock()
+        self._registry: Registry | None = None
+        self._redis: redis.Redis | None = None
+        self._content: ContentStore | None = None
+        self._stores: OrderedDict[tuple[str, str], Store] = OrderedDict()
+
+    @property
+    def content(self) -> ContentStore:
+        """The content store."""
+        with self._opening:
+            if self._content is None:
+                self._content = open_content(self._settings)
+            return self._content
+
+    @property
+    def redis(self) -> redis.Redis:
+        """A Redis client.
+
+        Raises:
+            NotRunning: there is no Redis to talk to.
+        """
+        with self._opening:
+            if self._redis is None:
+                self._redis = redis_client(self._settings)
+            return self._redis
+
+    @property
+    def registry(self) -> Registry:
+        """The engines."""
+        from workers.engines.registry import Registry
+
+        with self._opening:
+            if self._registry is None:
+                self._registry = Registry(self._settings)
+            return self._registry
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder.
+
+        Raises:
+            EmbedderUnavailable: its weights are not here, or not the official ones.
+        """
+        from knowledge.embed import EmbedderConfig, load_embedder
+
+        settings = self._settings
+        # A lock of its own: building the graph takes seconds, which no other job should wait for.
+        with self._embedding:
+            return load_embedder(
+                EmbedderConfig(
+                    name=settings.embedder, precision=settings.embed_precision, hub_url=settings.hub_url or ""
+                )
+            )
+
+    def store(self, tenant: str) -> Store:
+        """A tenant's collections.
+
+        Raises:
+            NotRunning: there is no Chroma to talk to.
+        """
+        from knowledge.store import Store, StoreConfig
+
+        embedder = self.embedder
+        with self._opening:
+            # The address is looked up each time: after a restart of the stack Chroma may be on another port.
+            key = (tenant, chroma_url(self._settings))
+            if key not in self._stores:
+                if len(self._stores) >= _STORES:
+                    self._stores.popitem(last=False)[1].close()
+                self._stores[key] = Store(StoreConfig(url=key[1], tenant=tenant), embedder)
+            self._stores.move_to_end(key)
+            return self._stores[key]
+
+    def engine_states(self) -> dict[str, str]:
+        """The engines opened so far, by URI, and where each stands (ready, loading, idle, down)."""
+        registry = self._registry
+        if registry is None:
+            return {}
+        return {uri: engine.status().state for uri, engine in registry.engines().items()}
+
+    def close(self) -> None:
+        """End the engines and connections; safe to call twice."""
+        if self._registry is not None:
+            self._registry.close()
+        for store in self._stores.values():
+            store.close()

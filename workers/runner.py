@@ -1,0 +1,224 @@
+"""From a job to its chunks: picks the engine and the chain, and fetches what the chain works on.
+
+The only module that knows engines, knowledge and agents together. It knows no queue: the caller owns the job's life.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, MutableMapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from agents.contract import (
+    Chunk,
+    DescribeRequest,
+    EmbedResult,
+    FileReport,
+    IngestResult,
+    Picture,
+    Progress,
+    Result,
+    SearchResult,
+)
+from agents.errors import Interrupted
+from workers.collection_lock import collection_lock
+from workers.engines.base import EngineURI
+from workers.jobs import (
+    ChatJob,
+    CompleteJob,
+    DescribeJob,
+    EmbedJob,
+    IngestJob,
+    Job,
+    SearchJob,
+    SummarizeJob,
+    TranslateJob,
+)
+from workers.resources import Resources
+from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+
+    from tools.pictures import PictureLimits
+
+Points = MutableMapping[str, Any]
+"""Finished parts of a job by name, as an attempt keeps them."""
+
+
+class Runner:
+    """Runs jobs in this process; shared by all threads of a worker.
+
+    Models, the embedder and connections are opened at first use and kept.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._have = Resources(settings)
+
+    def run(self, job: Job, stop: threading.Event, checkpoints: Points | None = None) -> Iterator[Chunk]:
+        """Run a job, yielding chunks; the last one carries the result.
+
+        Raises:
+            Interrupted: ``stop`` was set.
+            PhiqError: whatever keeps the job from being done.
+        """
+        uri = EngineURI.parse(job.model or self._settings.model)
+        for chunk in self._chunks(job, uri, stop, checkpoints):
+            if stop.is_set():
+                raise Interrupted
+            if chunk.result is not None:
+                chunk = chunk.model_copy(update={"result": self._signed(chunk.result, job, uri)})
+            yield chunk
+        if stop.is_set():
+            raise Interrupted
+
+    def hosts(self) -> list[str]:
+        """The URIs of the models this process holds in memory."""
+        return [uri for uri, state in self._have.engine_states().items() if state == "ready"]
+
+    def loading(self) -> list[str]:
+        """The URIs of the models this process is loading."""
+        return [uri for uri, state in self._have.engine_states().items() if state == "loading"]
+
+    def close(self) -> None:
+        """End the engines and connections; safe to call twice."""
+        self._have.close()
+
+    def _chunks(self, job: Job, uri: EngineURI, stop: threading.Event, points: Points | None) -> Iterator[Chunk]:
+        match job:
+            case EmbedJob():
+                yield self._embed(job)
+            case SearchJob():
+                passages = self._have.store(job.tenant).search(job.input.collection, job.input.query, job.input.top_k)
+                yield Chunk(result=SearchResult(passages=passages))
+            case IngestJob():
+                yield from self._ingest(job, stop)
+            case _:
+                chain, value = self._chain(job, uri, stop, points)
+                yield from chain.stream(value)
+
+    def _chain(
+        self, job: Job, uri: EngineURI, stop: threading.Event, points: Points | None
+    ) -> tuple[Runnable[Any, Chunk], Any]:
+        """The chain for a job and its input; imports only the one that is needed."""
+        if uri.scheme == "extractive":
+            return self._extractive(job)
+        model = self._have.registry.get(str(uri)).chat_model(job.options, stop)
+        checkpoints = None if points is None else _Checkpoints(points)
+        match job:
+            case ChatJob():
+                from agents.chat import build_chat
+
+                retriever = (
+                    None
+                    if job.input.collection is None
+                    else self._have.store(job.tenant).retriever(job.input.collection)
+                )
+                return build_chat(model, retriever), job.input
+            case SummarizeJob():
+                from agents.summarize import build_summarize
+
+                return build_summarize(model, checkpoints), job.input
+            case TranslateJob():
+                from agents.translate import build_translate
+
+                return build_translate(model, checkpoints), job.input
+            case DescribeJob():
+                from agents.describe import build_describe
+
+                return build_describe(model, self._picture_limits()), self._pictures(job)
+            case CompleteJob():
+                from agents.complete import build_complete
+
+                return build_complete(model), job.input
+        raise AssertionError(job.kind)
+
+    def _extractive(self, job: Job) -> tuple[Runnable[Any, Chunk], Any]:
+        match job:
+            case ChatJob():
+                from agents.extractive.chat import build_chat
+
+                retriever = self._have.store(job.tenant).retriever(job.input.collection or "default")
+                return build_chat(retriever, self._have.embedder), job.input
+            case SummarizeJob():
+                from agents.extractive.summarize import build_summarize
+
+                return build_summarize(self._have.embedder), job.input
+            case TranslateJob():
+                from agents.extractive.translate import build_translate
+
+                return build_translate(), job.input
+            case DescribeJob():
+                from agents.extractive.describe import build_describe
+
+                return build_describe(self._picture_limits()), self._pictures(job)
+            case CompleteJob():
+                from agents.extractive.complete import build_complete
+
+                return build_complete(), job.input
+        raise AssertionError(job.kind)
+
+    def _embed(self, job: EmbedJob) -> Chunk:
+        vectors = self._have.embedder.embed_documents(list(job.input.texts))
+        return Chunk(result=EmbedResult(vectors=vectors, dimensions=self._have.embedder.dimensions))
+
+    def _ingest(self, job: IngestJob, stop: threading.Event) -> Iterator[Chunk]:
+        from knowledge.load.limits import LoadLimits
+        from knowledge.sync import LoadedFile, ingest
+
+        asked = job.input
+        files = (LoadedFile(file.source, file.name, partial(self._have.content.get, file.ref)) for file in asked.files)
+        reports: list[FileReport] = []
+        key = f"{self._settings.key_prefix}:writer:{job.tenant}:{asked.collection}"
+        with collection_lock(self._have.redis, key, stop) as lost:
+            for report in ingest(
+                self._have.store(job.tenant),
+                asked.collection,
+                files,
+                limits=LoadLimits(max_bytes=self._settings.max_file_bytes),
+                prune_under=asked.prune_under,
+                keep=asked.keep,
+                should_stop=lambda: stop.is_set() or lost.is_set(),
+            ):
+                reports.append(
+                    FileReport(
+                        source=report.source,
+                        status=report.status,
+                        passages=report.passages,
+                        error=report.error.to_dict() if report.error else None,
+                    )
+                )
+                done = sum(seen.status != "deleted" for seen in reports)
+                yield Chunk(progress=Progress(done=done, total=len(asked.files), note=report.source))
+        yield Chunk(result=IngestResult(collection=asked.collection, files=reports))
+
+    def _pictures(self, job: DescribeJob) -> DescribeRequest:
+        pictures = tuple(Picture(name=image.name, data=self._have.content.get(image.ref)) for image in job.input.images)
+        return DescribeRequest(pictures=pictures, question=job.input.question)
+
+    def _picture_limits(self) -> PictureLimits:
+        from tools.pictures import PictureLimits
+
+        return PictureLimits(max_bytes=self._settings.max_file_bytes, max_pixels=self._settings.max_image_pixels)
+
+    def _signed(self, result: Result, job: Job, uri: EngineURI) -> Result:
+        """The result with who made it: the embedder for what needs no model, else the engine."""
+        if job.kind in ("embed", "search", "ingest"):
+            return result.model_copy(update={"engine": "embedder", "model": self._have.embedder.name})
+        return result.model_copy(update={"engine": uri.scheme, "model": uri.name})
+
+
+class _Checkpoints:
+    """An attempt's finished parts in the form agents know."""
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+
+    def get(self, key: str) -> str | None:
+        value = self._points.get(key)
+        return value if isinstance(value, str) else None
+
+    def put(self, key: str, value: str) -> None:
+        self._points[key] = value
