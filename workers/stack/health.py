@@ -89,4 +89,5 @@ def _client(url: str, **options: Any) -> redis_library.Redis:
 
 
 def _beat_lock(settings: Settings) -> str:
-    return f"{settings.key_prefix}:redbeat:lock"
+    # RedBeat adds ":lock" to the prefix that workers.celery_config gives it.
+    return f"{settings.key_prefix}:beat:lock"

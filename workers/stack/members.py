@@ -186,9 +186,10 @@ class BeatMember(Member):
             health.forget_beat(self._settings, self._redis_url)
 
     def argv(self) -> list[str]:
-        """Beat with RedBeat, which keeps its entries in Redis; no pid file, since we know its pid."""
-        beat = ["-A", "workers.app", "beat", "-S", "redbeat.RedBeatScheduler", "--pidfile=", "-l"]
-        return _celery([*beat, self._settings.log_level])
+        """As `workers.app` says."""
+        from workers.app import beat_argv
+
+        return _celery(beat_argv(self._settings))
 
     def environment(self) -> dict[str, str]:
         """The same settings, with the addresses of this stack."""
