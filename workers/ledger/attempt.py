@@ -58,6 +58,7 @@ class Attempt:
         self._progress: str = ""
         self._pending: tuple[str, str, str] | None = None
         self._flushed = 0.0
+        self._stopped = 0.0
         self._alive = time.monotonic()
         self._holds_until = time.monotonic() + config.lease
 
@@ -65,6 +66,11 @@ class Attempt:
     def id(self) -> str:
         """The job's id."""
         return self.record.id
+
+    @property
+    def stopped_for(self) -> float:
+        """Seconds since it was asked to end; 0.0 while it may run."""
+        return time.monotonic() - self._stopped if self.stop.is_set() else 0.0
 
     @property
     def silent_for(self) -> float:
@@ -141,13 +147,17 @@ class Attempt:
 
     def flush_if_due(self) -> bool:
         """Write text that has waited long enough; returns whether some is left for later."""
-        with self._lock:
-            if self.settled or not (self._text or self._progress or self._pending):
+        if not (self._text or self._progress or self._pending) or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self.settled:
                 return False
             if time.monotonic() - self._flushed < self._config.flush:
                 return True
             self._flush()
             return bool(self._pending)
+        finally:
+            self._lock.release()
 
     def renew(self) -> None:
         """Renew the lease, or stop the job when it is no longer held.
@@ -169,7 +179,9 @@ class Attempt:
         """Ask the job to end; the first reason stays, except that a lost lease overrides all."""
         if not self.stop_reason or reason == "lost":
             self.stop_reason = reason
-        self.stop.set()
+        if not self.stop.is_set():
+            self._stopped = time.monotonic()
+            self.stop.set()
 
     # Inside
 
@@ -183,6 +195,8 @@ class Attempt:
 
     def _flush(self) -> None:
         """Write what is collected. While Redis is away it stays collected, as long as the lease may hold."""
+        if self.settled:
+            raise self._lost()
         while self._text or self._progress or self._pending:
             if self._pending is None:
                 text = "".join(self._text)
@@ -264,6 +278,10 @@ class Checkpoints(MutableMapping[str, Any]):
             if not attempt._heed(standing):  # noqa: SLF001
                 raise attempt._lost()  # noqa: SLF001
         self._points[name] = value
+
+    def put(self, name: str, value: Any) -> None:
+        """Keep a part; the agents' own word for setting it."""
+        self[name] = value
 
     def __delitem__(self, name: str) -> None:
         raise TypeError("a finished part stays finished")

@@ -1,0 +1,148 @@
+"""The service with real workers: Celery's processes, driven through the facade."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from workers.errors import EngineRefused, EngineUnknown, JobNotFound
+from workers.jobs import State, parse_job
+
+pytestmark = pytest.mark.service
+
+
+def complete(text: str = "one two three", model: str = "fake:echo", **fields: object):
+    return parse_job({"kind": "complete", "input": {"prompt": text}, "model": model, **fields})
+
+
+def test_jobs_run_stream_fail_and_are_cancelled(service, start_worker, wait_until):
+    early = service.submit(complete())
+    assert service.waiting(early.id).reason == "no_worker"
+    worker = start_worker()
+
+    # Submitted before any worker lived.
+    record = service.wait(early.id, timeout=30)
+    assert record.state is State.SUCCEEDED, worker.log.read_text()
+    assert record.parsed_result().engine == "fake"
+    assert [a.worker for a in record.attempts] == ["w1"]
+
+    # Text comes while the job runs.
+    slow = service.submit(complete("a b c d e f", "fake:echo?rate=20"))
+    seen = []
+    for event in service.events(slow.id, timeout=30):
+        seen.append((event.type, service.get(slow.id).state) if event.type == "delta" else (event.type, event.state))
+    assert ("delta", State.RUNNING) in seen
+    assert seen[-1] == ("end", State.SUCCEEDED)
+    text = "".join(e.text for e in service.events(slow.id, follow=False))
+    assert text == service.get(slow.id).result["text"]
+
+    # A failure that may pass is tried again, up to its limit.
+    dead = service.wait(service.submit(complete(model="fake:echo?fail=engine_lost&at=2", max_attempts=2)).id, 30)
+    assert dead.state is State.DEAD
+    assert dead.error["code"] == "engine_lost"
+    assert len(dead.attempts) == 2
+
+    # The user's fault is not.
+    failed = service.wait(service.submit(complete("word " * 600, "fake:echo?context=100")).id, 30)
+    assert (failed.state, failed.error["code"], failed.attempt) == (State.FAILED, "context_overflow", 1)
+
+    # A running job is cancelled long before it would end.
+    long = service.submit(complete(model="fake:words?count=100000&rate=50"))
+    wait_until(lambda: service.get(long.id).state is State.RUNNING)
+    asked = time.monotonic()
+    service.cancel(long.id)
+    assert service.wait(long.id, 10).state is State.CANCELLED
+    assert time.monotonic() - asked < 3
+    wait_until(lambda: service.workers()[0].running == [], 5, "slot free")
+
+    # The worker took all of it without harm.
+    assert worker.process.poll() is None
+    assert service.wait(service.submit(complete()).id, 10).state is State.SUCCEEDED
+    assert "one two three" not in worker.log.read_text()
+
+
+def test_a_killed_workers_job_ends_on_another(service, start_worker, wait_until):
+    first = start_worker("first")
+    job = service.submit(complete(model="fake:words?count=60&rate=30"))
+    wait_until(lambda: any(e.type == "delta" for e in service.events(job.id, follow=False)))
+    start_worker("second")
+    first.kill()
+    killed = time.monotonic()
+    wait_until(lambda: service.get(job.id).attempt == 2, 10, "taken up again")
+    assert time.monotonic() - killed < 2 * service.settings.lease_seconds + 2
+    record = service.wait(job.id, timeout=30)
+    assert record.state is State.SUCCEEDED
+    assert [(a.worker, a.outcome) for a in record.attempts] == [("first", "lost"), ("second", "succeeded")]
+    events = list(service.events(job.id, timeout=5))
+    restart = next(i for i, e in enumerate(events) if e.type == "restarted")
+    assert "".join(e.text for e in events[restart:]) == record.result["text"]
+
+
+def test_a_frozen_worker_writes_nothing_after_it_thaws(service, start_worker, wait_until):
+    frozen = start_worker("frozen")
+    job = service.submit(complete(model="fake:words?count=90&rate=30"))
+    wait_until(lambda: any(e.type == "delta" for e in service.events(job.id, follow=False)))
+    frozen.process.send_signal(signal.SIGSTOP)
+    start_worker("other")
+    wait_until(lambda: service.get(job.id).attempt == 2, 15, "taken up again")
+    frozen.process.send_signal(signal.SIGCONT)
+    record = service.wait(job.id, timeout=30)
+    assert record.attempts[-1].worker == "other"
+    assert record.state is State.SUCCEEDED
+    late = list(service.events(job.id, timeout=5))
+    restart = next(i for i, e in enumerate(late) if e.type == "restarted")
+    assert {e.attempt for e in late[restart:]} == {2}
+    wait_until(lambda: len(service.workers()) == 2, 10, "the thawed worker is back")
+
+
+def test_sigterm_gives_running_jobs_back(service, start_worker, wait_until):
+    leaving = start_worker("leaving")
+    job = service.submit(complete(model="fake:words?count=150&rate=30"))
+    wait_until(lambda: service.get(job.id).state is State.RUNNING)
+    start_worker("staying")
+    leaving.terminate()
+    assert leaving.process.wait(timeout=20) == 0, leaving.log.read_text()
+    assert [info.name for info in service.workers()] == ["staying"]
+    record = service.wait(job.id, timeout=30)
+    assert [(a.worker, a.outcome) for a in record.attempts] == [("leaving", "released"), ("staying", "succeeded")]
+
+
+def test_celery_users_submit_with_their_own_app(service, start_worker, wait_until):
+    from celery import Celery
+
+    start_worker()
+    theirs = Celery(broker=service.settings.redis_url.get_secret_value(), set_as_current=False)
+    theirs.conf.broker_transport_options = {"global_keyprefix": "phiq:broker:"}
+    job = {"kind": "complete", "model": "fake:echo", "input": {"prompt": "from Celery"}}
+    sent = [theirs.send_task("phiq.submit", args=[job], queue="phiq.submit") for _ in range(2)]
+    theirs.send_task("phiq.submit", args=[{"kind": "nonsense"}], queue="phiq.submit")
+    theirs.close()
+
+    def found(task):
+        try:
+            return service.get(task.id.replace("-", ""))
+        except JobNotFound:
+            return None
+
+    for task in sent:
+        wait_until(lambda task=task: found(task), 10)
+        assert service.wait(task.id.replace("-", ""), 10).state is State.SUCCEEDED
+    assert len(service.list()) == 2
+
+
+def test_models_are_checked_before_anything_is_kept(service):
+    for model, error in (("nonsense:x", EngineUnknown), ("openai:gpt", EngineRefused)):
+        with pytest.raises(error):
+            service.submit(complete(model=model))
+    assert service.list() == []
+
+
+def test_the_settings_tenant_is_meant_when_none_is_named(service):
+    mine = service.submit(complete())
+    other = service.submit(complete(tenant="other"))
+    assert [r.id for r in service.list()] == [mine.id]
+    with pytest.raises(JobNotFound):
+        service.get(other.id)
+    assert service.get(other.id, tenant="other").tenant == "other"

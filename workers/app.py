@@ -1,0 +1,28 @@
+"""The Celery application. Start it as ``python -m celery -A workers.app worker`` (or ``beat``).
+
+Nothing is read, from the environment or from Redis, before Celery needs its configuration.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from workers.celery_config import configuration, consumed
+from workers.settings import Settings, get_settings
+
+app = Celery("phiq", include=["workers.tasks"])
+app.add_defaults(lambda: configuration(get_settings()))
+
+
+def worker_argv(settings: Settings) -> list[str]:
+    """What follows ``python -m celery`` for a worker with these settings (which it reads from its environment)."""
+    return [
+        *("-A", "workers.app", "worker"),
+        *("--pool", "threads", "--concurrency", str(settings.slots), "--queues", ",".join(consumed(settings))),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level),
+    ]
+
+
+def beat_argv(settings: Settings) -> list[str]:
+    """What follows ``python -m celery`` for the scheduler; of several, RedBeat's lock lets one at a time fire."""
+    return ["-A", "workers.app", "beat", "--pidfile=", "--loglevel", settings.log_level]

@@ -1,0 +1,88 @@
+"""How Celery is set up: a carrier of job ids and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.connections import redis_url
+from workers.errors import SettingsInvalid
+from workers.jobs import Capability
+from workers.ledger import names
+from workers.settings import Settings
+
+SUBMIT_QUEUE = "phiq.submit"
+"""Where people who use Celery themselves send jobs."""
+
+
+def served(settings: Settings) -> list[Capability]:
+    """The capabilities a worker with these settings serves.
+
+    Raises:
+        SettingsInvalid: PHIQ_QUEUES names something else, or nothing.
+    """
+    wanted = [part.strip() for part in settings.queues.split(",") if part.strip()]
+    known = [one.value for one in Capability]
+    wrong = [part for part in wanted if part not in known]
+    if wrong or not wanted:
+        raise SettingsInvalid(
+            f"PHIQ_QUEUES can't be used: {f'{wrong[0][:40]!r} is no queue' if wrong else 'it is empty'}.",
+            hint=f"Name one or several of {', '.join(known)}, with commas between them.",
+            subject="PHIQ_QUEUES",
+        )
+    return [Capability(part) for part in dict.fromkeys(wanted)]
+
+
+def consumed(settings: Settings) -> list[str]:
+    """The names of the Celery queues a worker reads, in its order of preference."""
+    return [SUBMIT_QUEUE, *(names.celery_queue(queue) for queue in names.serving_order(served(settings)))]
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Celery's configuration.
+
+    Raises:
+        NotRunning: no Redis is set and none runs here.
+    """
+    from kombu import Queue
+
+    url = redis_url(settings)
+    queues = [SUBMIT_QUEUE, *(names.celery_queue(queue) for queue in names.serving_order(list(Capability)))]
+    return {
+        # Both by name: else a CELERY_BROKER_URL in somebody's environment would win.
+        "broker_read_url": url,
+        "broker_write_url": url,
+        "broker_url": url,
+        "broker_transport_options": {
+            "global_keyprefix": names.broker_prefix(settings.key_prefix),
+            "queue_order_strategy": "priority",
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "task_queues": [Queue(name, routing_key=name) for name in queues],
+        "task_default_queue": SUBMIT_QUEUE,
+        "task_create_missing_queues": False,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_backend": None,
+        "task_ignore_result": True,
+        "worker_pool": "threads",
+        "worker_concurrency": settings.slots,
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        # Early: a message is a hint, the ledger knows what is unfinished.
+        "task_acks_late": False,
+        "worker_send_task_events": False,
+        "worker_enable_remote_control": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "enable_utc": True,
+        "timezone": "UTC",
+        "beat_scheduler": "redbeat.RedBeatScheduler",
+        "beat_max_loop_interval": 5,
+        "redbeat_redis_url": url,
+        "redbeat_redis_options": {"socket_connect_timeout": 3, "socket_timeout": 15, "retry_period": 60},
+        "redbeat_key_prefix": f"{settings.key_prefix}:beat",
+        "redbeat_lock_timeout": 30,
+    }

@@ -1,0 +1,163 @@
+"""The service as the command line and the client see it: submit, follow, cancel, ask why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agents.contract import Attachment
+from workers.connections import redis_client
+from workers.errors import JobInvalid
+from workers.jobs import Event, Job, JobRecord, State, Waiting, capability, is_job_id
+from workers.ledger import Ledger, LedgerConfig, WorkerInfo
+from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from workers.content import ContentStore
+    from workers.engines.registry import Registry
+
+_Records = list[JobRecord]  # inside the class `list` is the method
+
+_NO_MODEL = ("embed", "search", "ingest")
+"""Kinds that no engine runs."""
+
+
+def ledger_config(settings: Settings) -> LedgerConfig:
+    """The ledger's part of the settings."""
+    return LedgerConfig(
+        prefix=settings.key_prefix,
+        lease=settings.lease_seconds,
+        result_ttl=settings.result_ttl,
+        stream_bytes=settings.stream_bytes,
+        max_job_bytes=settings.max_job_bytes,
+        max_silence=max(600.0, 2 * settings.engine_timeout),
+    )
+
+
+class Service:
+    """Jobs, over the Redis that the settings name. Safe between threads.
+
+    Methods that take a tenant use the settings' when none is given. All raise `RedisUnavailable` when Redis does
+    not answer and `StorageFull` when it takes no more; those with an id raise `JobNotFound`.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.settings = settings
+        self.ledger = ledger
+
+    @classmethod
+    def connect(cls, settings: Settings) -> Service:
+        """A service; nothing is sent before the first call.
+
+        Raises:
+            NotRunning: no Redis is set and none runs with this data folder.
+        """
+        return cls(settings, Ledger(redis_client(settings), ledger_config(settings)))
+
+    def submit(self, job: Job, *, job_id: str | None = None) -> JobRecord:
+        """Check a job and put it in line. Workers are told at once; nothing else need run for it to be kept.
+
+        Args:
+            job: The job; where it names no tenant or model, the settings' are meant.
+            job_id: An id of the caller's own making (32 hex digits), with which asking twice is one job.
+
+        Raises:
+            EngineUnknown, EngineRefused: the model can't be meant, or a setting forbids it.
+            JobInvalid: `job_id` is none.
+            JobTooLarge: Above the limit.
+            IdempotencyConflict: The key was used for another request.
+        """
+        if job_id is not None and not is_job_id(job_id):
+            raise JobInvalid(f"'{job_id[:40]}' is not a job's id.", hint="Use 32 lower-case hex digits.")
+        if "tenant" not in job.model_fields_set:
+            job = job.model_copy(update={"tenant": self.settings.tenant})
+        model = "extractive" if job.kind in _NO_MODEL else job.model or self.settings.model
+        self._registry.check(model)
+        return self.ledger.submit(job, model=model, capability=capability(job, model), job_id=job_id)
+
+    def get(self, job_id: str, tenant: str | None = None) -> JobRecord:
+        """The whole record, contents and result included."""
+        return self.ledger.get(job_id, self._tenant(tenant))
+
+    def list(
+        self,
+        tenant: str | None = None,
+        states: Collection[State] | None = None,
+        kind: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> _Records:
+        """Jobs, the latest first, without contents and results; ``before`` pages on from a job's id."""
+        return self.ledger.list(self._tenant(tenant), states, kind, limit, before)
+
+    def cancel(self, job_id: str, tenant: str | None = None) -> JobRecord:
+        """Cancel: a waiting job at once, a running one within a step of its engine."""
+        return self.ledger.cancel(job_id, self._tenant(tenant))
+
+    def events(
+        self,
+        job_id: str,
+        tenant: str | None = None,
+        after: str = "0-0",
+        follow: bool = True,
+        timeout: float | None = None,
+    ) -> Iterator[Event]:
+        """The job's events after ``after``, up to ``end``; see `Ledger.events`."""
+        return self.ledger.events(job_id, self._tenant(tenant), after, follow, timeout)
+
+    def waiting(self, job_id: str, tenant: str | None = None) -> Waiting:
+        """Why a job has not started, and its place in line."""
+        return self.ledger.waiting(job_id, self._tenant(tenant))
+
+    def wait(self, job_id: str, timeout: float | None = None, tenant: str | None = None) -> JobRecord:
+        """The record once the job has ended, or as it is after ``timeout`` seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        record = self.get(job_id, tenant)
+        while not record.state.final:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            for _ in self.events(job_id, tenant, timeout=left):
+                pass
+            record = self.get(job_id, tenant)
+        return record
+
+    def workers(self) -> list[WorkerInfo]:  # type: ignore[valid-type]  # the method `list` shadows it
+        """The workers that are alive."""
+        return self.ledger.workers()
+
+    def attach(self, file: Path | tuple[str, bytes]) -> Attachment:
+        """Put a file, or a name and its bytes, into the content store; the job carries the reference.
+
+        Raises:
+            DocumentUnreadable: the file is missing or may not be read.
+            JobTooLarge: Above the limit.
+            StorageFull: no room.
+        """
+        if isinstance(file, tuple):
+            name, data = file
+            return self._content.put(data, name)
+        return self._content.put_file(file)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.ledger.scripts.client.close()
+
+    def _tenant(self, tenant: str | None) -> str:
+        return self.settings.tenant if tenant is None else tenant
+
+    @cached_property
+    def _registry(self) -> Registry:
+        from workers.engines.registry import Registry
+
+        return Registry(self.settings)
+
+    @cached_property
+    def _content(self) -> ContentStore:
+        from workers.content import ContentStore
+
+        url = self.settings.content_url or str(self.settings.data_dir / "content")
+        return ContentStore(url, self.settings.max_file_bytes)
