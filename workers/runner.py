@@ -21,9 +21,10 @@ from agents.contract import (
     Result,
     SearchResult,
 )
-from agents.errors import Interrupted
+from agents.errors import Interrupted, NeedsModel
 from workers.collection_lock import collection_lock
 from workers.engines.base import EngineURI
+from workers.errors import OptionUnsupported
 from workers.jobs import (
     ChatJob,
     CompleteJob,
@@ -111,11 +112,8 @@ class Runner:
             case ChatJob():
                 from agents.chat import build_chat
 
-                retriever = (
-                    None
-                    if job.input.collection is None
-                    else self._have.store(job.tenant).retriever(job.input.collection)
-                )
+                collection = job.input.collection
+                retriever = None if collection is None else self._have.store(job.tenant).retriever(collection)
                 return build_chat(model, retriever), job.input
             case SummarizeJob():
                 from agents.summarize import build_summarize
@@ -136,11 +134,23 @@ class Runner:
         raise AssertionError(job.kind)
 
     def _extractive(self, job: Job) -> tuple[Runnable[Any, Chunk], Any]:
+        asked = job.options.model_dump(exclude_defaults=True)
+        if asked and job.kind not in ("translate", "complete"):
+            raise OptionUnsupported(
+                f"The extractive engine generates nothing, so it can't honour {', '.join(asked)}.",
+                hint="Leave it out, or name a generative model: phiq models list",
+                subject=next(iter(asked)),
+            )
         match job:
             case ChatJob():
                 from agents.extractive.chat import build_chat
 
-                retriever = self._have.store(job.tenant).retriever(job.input.collection or "default")
+                if job.input.collection is None:
+                    raise NeedsModel(
+                        "The extractive engine answers from documents; a chat without them needs a generative model.",
+                        hint="Name a collection, or a model: phiq models list",
+                    )
+                retriever = self._have.store(job.tenant).retriever(job.input.collection)
                 return build_chat(retriever, self._have.embedder), job.input
             case SummarizeJob():
                 from agents.extractive.summarize import build_summarize
