@@ -108,7 +108,7 @@ def tail(log: Path, lines: int = 12) -> str:
 
 
 def _is_zombie(pid: int) -> bool:
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

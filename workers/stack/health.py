@@ -73,7 +73,7 @@ def forget_beat(settings: Settings, redis_url: str) -> None:
 
 def listens(pid: int, port: int) -> bool:
     """Whether this process, and not a stranger, holds the port."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         held = psutil.Process(pid).net_connections("tcp")

