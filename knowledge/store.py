@@ -1,0 +1,191 @@
+"""Passages and their vectors in Chroma, always behind its server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from knowledge.chroma import Connection, StoreConfig, border, not_found
+from knowledge.collection import Collection
+from knowledge.errors import CollectionInvalid, CollectionNotFound
+
+if TYPE_CHECKING:
+    from chromadb.api.models.Collection import Collection as ChromaCollection
+
+    from knowledge.embed.base import Embedder
+    from knowledge.types import Passage, Retriever
+
+__all__ = ["CollectionInfo", "Store", "StoreConfig"]
+
+_SCHEMA = 1
+_PREFIX = "phiq-"
+_LONGEST_NAME = 128
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """What a collection holds."""
+
+    name: str
+    passages: int
+    embedder: str
+    dimensions: int
+
+
+class Store:
+    """The collections of one tenant. Safe to share between threads; connects at the first use.
+
+    One writer at a time a collection: two ingests of the same source would delete each other's new passages.
+    """
+
+    def __init__(self, config: StoreConfig, embedder: Embedder, *, connection: Connection | None = None) -> None:
+        self.config = config
+        self.embedder = embedder
+        self._connection = connection or Connection(config)
+
+    def for_tenant(self, tenant: str) -> Store:
+        """Another tenant's collections over the same connection (closing one closes both)."""
+        return Store(replace(self.config, tenant=tenant), self.embedder, connection=self._connection)
+
+    def search(self, collection: str, query: str, top_k: int = 5) -> list[Passage]:
+        """The passages nearest to a query, best first; ``score`` is the cosine.
+
+        Raises:
+            CollectionNotFound: when it was never ingested into.
+            CollectionInvalid: when its name can't be used or another embedding model made it.
+            StoreUnavailable: when Chroma's server does not answer.
+        """
+        found = self.open(collection)
+        return found.query(self.embedder.embed_array([query])[0], top_k)
+
+    def retriever(self, collection: str) -> Retriever:
+        """What agents take: the collection's passages without duplicates. Nothing is asked of the server yet."""
+        from knowledge.retrieve import DenseRetriever
+
+        return DenseRetriever(self, collection)
+
+    def open(self, collection: str) -> Collection:
+        """A collection that exists.
+
+        Raises:
+            CollectionNotFound: when it was never ingested into.
+            CollectionInvalid: when another embedding model made it.
+            StoreUnavailable: when Chroma's server does not answer.
+        """
+        name = chroma_name(self.config.tenant, collection)
+        client = self._connection.client()
+        with border(self.config.url, collection):
+            raw = client.get_collection(name, embedding_function=None)
+        return self._checked(collection, raw)
+
+    def create(self, collection: str) -> Collection:
+        """A collection, made when it is not there.
+
+        Raises:
+            CollectionInvalid: when its name can't be used or another embedding model made it.
+            StoreUnavailable: when Chroma's server does not answer.
+        """
+        name = chroma_name(self.config.tenant, collection)
+        client = self._connection.client()
+        with border(self.config.url, collection):
+            raw = client.get_or_create_collection(
+                name,
+                embedding_function=None,
+                configuration={"hnsw": {"space": "cosine", "ef_search": 200}},
+                metadata={
+                    "phiq_schema": _SCHEMA,
+                    "tenant": self.config.tenant,
+                    "collection": collection,
+                    "embedder": self.embedder.name,
+                    "dimensions": self.embedder.dimensions,
+                },
+            )
+        return self._checked(collection, raw)
+
+    def delete(self, collection: str) -> None:
+        """Delete a collection and all that is in it.
+
+        Raises:
+            CollectionNotFound: when it is not there.
+            StoreUnavailable: when Chroma's server does not answer.
+        """
+        client = self._connection.client()
+        with border(self.config.url, collection):
+            client.delete_collection(chroma_name(self.config.tenant, collection))
+
+    def collections(self) -> list[CollectionInfo]:
+        """This tenant's collections, by name.
+
+        Raises:
+            StoreUnavailable: when Chroma's server does not answer.
+        """
+        client = self._connection.client()
+        infos = []
+        with border(self.config.url):
+            for raw in client.list_collections():
+                about = raw.metadata or {}
+                if raw.name.startswith(_PREFIX) and about.get("tenant") == self.config.tenant:
+                    name, made_by = str(about["collection"]), str(about["embedder"])
+                    infos.append(CollectionInfo(name, raw.count(), made_by, int(about["dimensions"])))
+        return sorted(infos, key=lambda info: info.name)
+
+    def exists(self, collection: str) -> bool:
+        """Whether a collection is there, whoever made its vectors."""
+        client = self._connection.client()
+        try:
+            with border(self.config.url, collection):
+                client.get_collection(chroma_name(self.config.tenant, collection), embedding_function=None)
+        except CollectionNotFound:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections; safe to call twice."""
+        self._connection.close()
+
+    def _checked(self, collection: str, raw: ChromaCollection) -> Collection:
+        about = raw.metadata or {}
+        if about.get("tenant") != self.config.tenant:
+            raise not_found(collection)
+        if about.get("phiq_schema") != _SCHEMA:
+            raise CollectionInvalid(
+                f"'{collection}' was written by another version of phiq (schema {about.get('phiq_schema')}).",
+                hint=f"phiq ingest PATH --collection {collection}-2",
+                subject=collection,
+            )
+        mine = (self.embedder.name, self.embedder.dimensions)
+        theirs = (about.get("embedder"), about.get("dimensions"))
+        if mine != theirs:
+            raise CollectionInvalid(
+                f"'{collection}' was made with the embedding model {theirs[0]} ({theirs[1]} numbers), "
+                f"not with {mine[0]} ({mine[1]}): their vectors can't be compared.",
+                hint=f"Set PHIQ_EMBEDDER={theirs[0]}, or ingest into another collection: "
+                f"phiq ingest PATH --collection {collection}-2",
+                subject=collection,
+                embedder=str(theirs[0]),
+            )
+
+        client = self._connection.client()
+        with border(self.config.url, collection):
+            batch = client.get_max_batch_size()
+        return Collection(collection, raw, lambda: border(self.config.url, collection), batch)
+
+
+def chroma_name(tenant: str, collection: str) -> str:
+    """The name in Chroma: readable at its beginning, and a hash of both, so that no two pairs share one.
+
+    Raises:
+        CollectionInvalid: when a collection's name is empty, too long or not printable.
+    """
+    if not collection.strip() or len(collection) > _LONGEST_NAME or not collection.isprintable():
+        raise CollectionInvalid(
+            f"{collection[:40]!r} can't be a collection's name: 1 to {_LONGEST_NAME} printable characters.",
+            hint="phiq ingest PATH --collection NAME",
+            subject=collection[:_LONGEST_NAME],
+        )
+    # The length keeps ("ab", "c") and ("a", "bc") apart.
+    identity = f"{len(tenant)}:{tenant}:{collection}".encode("utf-8", "surrogatepass")
+    readable = re.sub(r"[^a-z0-9]+", "-", collection.lower()).strip("-")[:24]
+    return f"{_PREFIX}{readable + '-' if readable else ''}{hashlib.sha256(identity).hexdigest()[:32]}"
