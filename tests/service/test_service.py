@@ -63,50 +63,54 @@ def test_jobs_run_stream_fail_and_are_cancelled(service, start_worker, wait_unti
     assert "one two three" not in worker.log.read_text()
 
 
-def test_a_killed_workers_job_ends_on_another(service, start_worker, wait_until):
-    first = start_worker("first")
-    job = service.submit(complete(model="fake:words?count=60&rate=30"))
-    wait_until(lambda: any(e.type == "delta" for e in service.events(job.id, follow=False)))
-    start_worker("second")
-    first.kill()
-    killed = time.monotonic()
-    wait_until(lambda: service.get(job.id).attempt == 2, 10, "taken up again")
-    assert time.monotonic() - killed < 2 * service.settings.lease_seconds + 2
-    record = service.wait(job.id, timeout=30)
-    assert record.state is State.SUCCEEDED
-    assert [(a.worker, a.outcome) for a in record.attempts] == [("first", "lost"), ("second", "succeeded")]
-    events = list(service.events(job.id, timeout=5))
-    restart = next(i for i, e in enumerate(events) if e.type == "restarted")
-    assert "".join(e.text for e in events[restart:]) == record.result["text"]
-
-
-def test_a_frozen_worker_writes_nothing_after_it_thaws(service, start_worker, wait_until):
-    frozen = start_worker("frozen")
+@pytest.fixture
+def two(service, start_worker, wait_until):
+    """Two workers and a job that has begun to stream on one: (holder, the other one, job's id)."""
+    workers = {name: start_worker(name) for name in ("w1", "w2")}
     job = service.submit(complete(model="fake:words?count=90&rate=30"))
     wait_until(lambda: any(e.type == "delta" for e in service.events(job.id, follow=False)))
-    frozen.process.send_signal(signal.SIGSTOP)
-    start_worker("other")
-    wait_until(lambda: service.get(job.id).attempt == 2, 15, "taken up again")
-    frozen.process.send_signal(signal.SIGCONT)
-    record = service.wait(job.id, timeout=30)
-    assert record.attempts[-1].worker == "other"
+    holder = service.get(job.id).attempts[0].worker
+    other = "w2" if holder == "w1" else "w1"
+    return workers[holder], workers[other], job.id
+
+
+def restarted(events):
+    """The events from the one on that voids what came before."""
+    return events[next(i for i, e in enumerate(events) if e.type == "restarted") :]
+
+
+def test_a_killed_workers_job_ends_on_another(service, two, wait_until):
+    holder, other, job_id = two
+    holder.kill()
+    killed = time.monotonic()
+    wait_until(lambda: service.get(job_id).attempt == 2, 10, "taken up again")
+    assert time.monotonic() - killed < service.settings.lease_seconds + 3
+    record = service.wait(job_id, timeout=30)
     assert record.state is State.SUCCEEDED
-    late = list(service.events(job.id, timeout=5))
-    restart = next(i for i, e in enumerate(late) if e.type == "restarted")
-    assert {e.attempt for e in late[restart:]} == {2}
+    assert [(a.worker, a.outcome) for a in record.attempts] == [(holder.name, "lost"), (other.name, "succeeded")]
+    events = list(service.events(job_id, timeout=5))
+    assert "".join(e.text for e in restarted(events)) == record.result["text"]
+
+
+def test_a_frozen_worker_writes_nothing_after_it_thaws(service, two, wait_until):
+    holder, other, job_id = two
+    holder.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: service.get(job_id).attempt == 2, 15, "taken up again")
+    holder.process.send_signal(signal.SIGCONT)
+    record = service.wait(job_id, timeout=30)
+    assert record.state is State.SUCCEEDED
+    assert record.attempts[-1].worker == other.name
+    assert {e.attempt for e in restarted(list(service.events(job_id, timeout=5)))} == {2}
     wait_until(lambda: len(service.workers()) == 2, 10, "the thawed worker is back")
 
 
-def test_sigterm_gives_running_jobs_back(service, start_worker, wait_until):
-    leaving = start_worker("leaving")
-    job = service.submit(complete(model="fake:words?count=150&rate=30"))
-    wait_until(lambda: service.get(job.id).state is State.RUNNING)
-    start_worker("staying")
+def test_sigterm_gives_running_jobs_back(service, two):
+    leaving, staying, job_id = two
     leaving.terminate()
     assert leaving.process.wait(timeout=20) == 0, leaving.log.read_text()
-    assert [info.name for info in service.workers()] == ["staying"]
-    record = service.wait(job.id, timeout=30)
-    assert [(a.worker, a.outcome) for a in record.attempts] == [("leaving", "released"), ("staying", "succeeded")]
+    assert [info.name for info in service.workers()] == [staying.name]
+    record = service.wait(job_id, timeout=30)
+    assert [(a.worker, a.outcome) for a in record.attempts] == [(leaving.name, "released"), (staying.name, "succeeded")]
 
 
 def test_celery_users_submit_with_their_own_app(service, start_worker, wait_until):
