@@ -55,7 +55,7 @@ A replacement is sent within two working days after the claim is accepted. The f
 
 The warranty belongs to the device. Whoever owns the Loop may use it; no registration is needed.
 """
-SECOND_PAGE = "# 4. How to make a claim"
+NEW_PAGES = ("# 2. What is covered", "# 4. How to make a claim")
 
 
 def make_warranty(path: Path) -> None:
@@ -65,7 +65,7 @@ def make_warranty(path: Path) -> None:
     pdf.set_margins(25, 25)
     pdf.add_page()
     for paragraph in WARRANTY.strip().split("\n\n"):
-        if paragraph == SECOND_PAGE:
+        if paragraph in NEW_PAGES:
             pdf.add_page()
         heading = paragraph.startswith("# ")
         pdf.set_font("Helvetica", "B" if heading else "", 14 if heading else 11)
