@@ -1,0 +1,310 @@
+"""The child process: its life and its deaths, and what a broken folder does to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agents.errors import Interrupted
+from workers.engines.host import memory
+from workers.engines.host.host import Host, HostLimits
+from workers.engines.host.protocol import Delta, Done, LoadSpec, Request
+from workers.engines.onnx.folder import ModelFolder
+from workers.errors import EngineDown, EngineLost, EngineTimeout, ModelBroken, ModelTooLarge
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = Request(tokens=tuple(range(300, 330)), max_tokens=4)
+LONG = Request(tokens=tuple(range(300, 330)), max_tokens=4000)
+
+
+def _gone(pid: int, seconds: float = 10.0) -> bool:
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        process.wait(seconds)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def test_its_life_is_told(host, stop):
+    assert host.status().state == "idle"
+    seen = set()
+    watching = threading.Event()
+
+    def watch() -> None:
+        while not watching.is_set():
+            seen.add(host.status().state)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    host.load(stop)
+    watching.set()
+    watcher.join(5)
+    assert "loading" in seen
+    assert host.status().state == "ready"
+    pid = host.status().pid
+    host.close()
+    host.close()
+    assert host.status().state == "down"
+    assert _gone(pid)
+    with pytest.raises(EngineDown):
+        next(host.generate(SHORT, stop))
+
+
+def test_a_killed_child_costs_one_run_and_the_next_gets_a_new_one(host, stop):
+    stream = host.generate(LONG, stop)
+    next(stream)
+    first = host.status().pid
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(EngineLost) as lost:
+        list(stream)
+    assert lost.value.details["signal"] == "SIGKILL"
+    assert lost.value.transient
+    assert host.status().state == "down"
+    events = list(host.generate(SHORT, stop))
+    assert isinstance(events[-1], Done)
+    assert host.status().pid != first
+
+
+def test_a_child_killed_between_runs_costs_none(host, stop):
+    host.load(stop)
+    pid = host.status().pid
+    os.kill(pid, signal.SIGKILL)
+    assert _gone(pid)
+    assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+
+
+def test_runs_in_line_survive_the_death_of_the_one_before(host, stop):
+    stream = host.generate(LONG, stop)
+    next(stream)
+    results: list[object] = []
+    waiter = threading.Thread(target=lambda: results.extend(host.generate(SHORT, stop)))
+    waiter.start()
+    deadline = time.monotonic() + 10
+    while host.status().waiting == 0 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(host.status().pid, signal.SIGKILL)
+    with pytest.raises(EngineLost):
+        list(stream)
+    waiter.join(20)
+    assert isinstance(results[-1], Done)
+
+
+def test_each_death_in_a_row_makes_the_next_start_wait_longer(host, stop):
+    pauses = []
+    for _ in range(3):
+        host.load(stop)
+        stream = host.generate(LONG, stop)
+        next(stream)
+        os.kill(host.status().pid, signal.SIGKILL)
+        with pytest.raises(EngineLost):
+            list(stream)
+        pauses.append(host._not_before - time.monotonic())
+    assert pauses[0] < pauses[1] < pauses[2]
+    list(host.generate(SHORT, stop))
+    assert host._deaths == 0
+
+
+def test_signals_to_the_whole_group_leave_the_child_alone(host, stop):
+    host.load(stop)
+    pid = host.status().pid
+    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)
+    assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+    assert host.status().pid == pid
+
+
+_PARENT = """
+import sys, threading
+from workers.engines.host.host import Host
+from workers.engines.host.protocol import LoadSpec, Request
+host = Host(LoadSpec(sys.argv[1], threads=1, max_length=4096))
+host.load(threading.Event())
+stream = host.generate(Request(tokens=(300,) * 30, max_tokens=4000), threading.Event())
+if sys.argv[2] == "running":
+    next(stream)
+print(host.status().pid, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("state", ["idle", "running"])
+@pytest.mark.parametrize("end", ["SIGKILL", "exit"])
+def test_the_child_ends_with_its_parent(tiny, state, end):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(tiny), state],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        child = psutil.Process(int(parent.stdout.readline()))
+        assert child.ppid() == parent.pid
+        if end == "SIGKILL":
+            os.kill(parent.pid, signal.SIGKILL)
+        else:
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+        parent.wait(20)
+        assert _gone(child.pid)
+    finally:
+        if parent.poll() is None:
+            parent.kill()
+        parent.wait(10)
+        parent.stdin.close()
+        parent.stdout.close()
+
+
+def test_a_child_that_gives_nothing_is_ended(tiny, stop):
+    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(silence=0.5))
+    try:
+        stream = host.generate(LONG, stop)
+        next(stream)
+        pid = host.status().pid
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(EngineTimeout):
+            list(stream)
+        assert _gone(pid)
+        assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+    finally:
+        host.close()
+
+
+def test_stop_while_the_prompt_is_read(host, stop):
+    host.load(stop)
+    prompt = Request(tokens=(300,) * 4000, max_tokens=4)
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            list(host.generate(prompt, stop))
+        except Interrupted as signal_:
+            caught.append(signal_)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    stop.set()
+    thread.join(10)
+    assert len(caught) == 1
+    assert isinstance(list(host.generate(SHORT, threading.Event()))[-1], Done)
+
+
+def test_stop_while_waiting_in_line_and_while_loading(host, stop):
+    other = threading.Event()
+    threading.Timer(0.02, other.set).start()
+    with pytest.raises(Interrupted):
+        host.load(other)
+    first = host.generate(LONG, stop)
+    next(first)
+    impatient = threading.Event()
+    impatient.set()
+    with pytest.raises(Interrupted):
+        next(host.generate(SHORT, impatient))
+    first.close()
+    assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+
+
+def test_a_full_line_refuses(tiny, stop):
+    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(waiting=0))
+    try:
+        first = host.generate(LONG, stop)
+        next(first)
+        with pytest.raises(EngineDown, match="no room"):
+            next(host.generate(SHORT, stop))
+        first.close()
+        assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+    finally:
+        host.close()
+
+
+def test_a_run_the_library_refuses_costs_only_itself(host, stop, capfd):
+    with pytest.raises(Exception, match="refused the run") as failed:
+        list(host.generate(Request(tokens=(10**6,), max_tokens=2), stop))
+    assert failed.value.code == "engine_protocol"
+    pid = host.status().pid
+    assert isinstance(next(host.generate(SHORT, stop)), Delta)
+    assert host.status().pid == pid
+
+
+def _truncate(folder: Path) -> None:
+    weights = folder / "model.onnx.data"
+    os.truncate(weights, weights.stat().st_size // 2)
+
+
+def _edit(folder: Path, **model: object) -> None:
+    path = folder / "genai_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config["model"].update(model)
+    path.write_text(json.dumps(config), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _truncate,
+        lambda folder: (folder / "model.onnx.data").unlink(),
+        lambda folder: (folder / "model.onnx").write_bytes(b"not a graph"),
+        lambda folder: (folder / "model.onnx").unlink(),
+        lambda folder: (folder / "tokenizer.json").unlink(),
+        lambda folder: (folder / "genai_config.json").write_text("{", "utf-8"),
+        lambda folder: _edit(folder, type="unheard-of"),
+    ],
+    ids=["truncated", "no weights", "garbage graph", "no graph", "no tokenizer", "bad config", "unknown kind"],
+)
+def test_a_broken_folder_is_said_with_its_reason(broken_copy, harm, stop, capfd):
+    harm(broken_copy)
+    host = Host(LoadSpec(str(broken_copy), threads=1, max_length=4096))
+    try:
+        with pytest.raises(ModelBroken) as broken:
+            host.load(stop)
+        assert str(broken_copy) in broken.value.message
+        assert broken.value.hint
+        assert host.status().state == "down"
+    finally:
+        host.close()
+
+
+def test_what_is_no_model_folder_is_said_before_a_process_starts(tmp_path):
+    with pytest.raises(ModelBroken, match=r"genai_config\.json is missing"):
+        ModelFolder.read(tmp_path)
+    (tmp_path / "genai_config.json").write_text('{"model": {}}', "utf-8")
+    with pytest.raises(ModelBroken, match="lacks what a text model needs"):
+        ModelFolder.read(tmp_path)
+
+
+def test_a_model_above_the_free_memory_is_not_loaded(tiny, stop):
+    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(memory=10**15))
+    with pytest.raises(ModelTooLarge) as large:
+        host.load(stop)
+    assert large.value.details["needed"] == 10**15
+    assert host.status().pid is None
+    host.close()
+
+
+def test_a_containers_limit_counts(tmp_path):
+    (tmp_path / "memory.max").write_text("3000000\n", "ascii")
+    (tmp_path / "memory.current").write_text("1000000\n", "ascii")
+    assert memory.available_memory(tmp_path) == 2_000_000
+    (tmp_path / "memory.max").write_text("max\n", "ascii")
+    assert memory.available_memory(tmp_path) > 2_000_000
+
+
+def test_the_child_imports_little():
+    code = "import sys, workers.engines.host.child, workers.engines.host.model; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert not loaded & {"langchain_core", "pydantic", "celery", "redis", "onnxruntime", "numpy", "httpx", "tokenizers"}
