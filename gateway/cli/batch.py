@@ -47,7 +47,7 @@ def run_batch(io: Io, jobs: Sequence[Named]) -> list[JobRecord]:
             if io.json:
                 io.document({"name": name, **show.finished(record)}, line=True)
     errors: list[PhiqError] = []
-    told_engine = False
+    told: set[str] = set()
     for name, job in jobs:
         record = records[job.id]
         try:
@@ -59,11 +59,8 @@ def run_batch(io: Io, jobs: Sequence[Named]) -> list[JobRecord]:
         made = record.parsed_result()
         if made is not None and not io.json:
             io.text(f"== {name}")
-            show.result(io, made, with_text=True)
+            show.result(io, made, with_text=True, told=told)
             io.text("")
-            if not told_engine:
-                show.engine_note(io, made, record.kind)
-                told_engine = True
     if errors:
         gravest = min(errors, key=exit_code)  # ours (1) before the user's (3): the former needs somebody to act
         io.note(f"{len(errors)} of {len(jobs)} jobs did not succeed.", style="yellow")

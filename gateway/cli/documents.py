@@ -43,7 +43,7 @@ def ingest(
     Unchanged files are skipped, changed ones replaced. A file that can't be read is reported and stops no other.
     """
     from gateway.cli import show
-    from gateway.cli.work import connect
+    from gateway.cli.connection import connect
     from gateway.errors import USER
 
     made, jobs = ingest_paths(io, connect(), paths, collection, prune=prune, wait=not no_wait)
@@ -67,8 +67,8 @@ def search(
     top: Annotated[int, typer.Option("--top", "-n", help="How many passages.", min=1, max=100)] = 5,
 ) -> None:
     """Find the passages nearest to a question."""
+    from gateway.cli.connection import connect
     from gateway.cli.follow import conclude, follow
-    from gateway.cli.work import connect
 
     job = connect().submit("search", " ".join(query), collection=collection, top_k=top)
     conclude(io, follow(io, job, text=False), with_text=True)

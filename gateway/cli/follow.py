@@ -178,4 +178,3 @@ def conclude(io: Io, record: JobRecord, *, with_text: bool) -> None:
     made = record.parsed_result()
     if made is not None:
         show.result(io, made, with_text=with_text)
-        show.engine_note(io, made, record.kind)

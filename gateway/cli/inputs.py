@@ -45,6 +45,10 @@ def texts(arguments: Sequence[str], max_bytes: int, *, words: WordsAre = "never"
         if sys.stdin is None or sys.stdin.isatty():
             raise InputMissing("Nothing to work on.", hint="Give a text or a file, or - to read standard input.")
         arguments = [STDIN]
+    if words == "always" and list(arguments) != [STDIN]:
+        arguments = [" ".join(arguments)]
+    elif words == "unless a file" and not any(argument == STDIN or _means_a_file(argument) for argument in arguments):
+        arguments = [" ".join(arguments)]  # words that nobody put in quotes
     return [_words(argument, max_bytes, words) for argument in arguments]
 
 

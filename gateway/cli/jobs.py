@@ -33,7 +33,7 @@ def submit(
     follow: Annotated[bool, typer.Option("--wait", "-w", help="Stay and show the result.")] = False,
 ) -> None:
     """Submit a job as JSON and print its id. docs/jobs.md has the fields."""
-    from gateway.cli.work import connect
+    from gateway.cli.connection import connect
     from workers.jobs import parse_job
 
     submitted = connect().submit_job(parse_job(_json(job)))
@@ -53,10 +53,10 @@ def _json(argument: str) -> str | bytes:
         return sys.stdin.buffer.read()
     if argument.lstrip().startswith("{"):
         return argument
+    from gateway.cli.connection import settings as current
     from gateway.cli.inputs import read_bytes
-    from workers.settings import get_settings
 
-    return read_bytes(Path(argument), get_settings().max_job_bytes)
+    return read_bytes(Path(argument), current().max_job_bytes)
 
 
 def jobs(
@@ -70,7 +70,7 @@ def jobs(
     if job_id is not None:
         _show(io, job_id)
         return
-    from gateway.cli.work import connect
+    from gateway.cli.connection import connect
     from gateway.errors import UsageInvalid
     from workers.jobs import KINDS, State
 
@@ -91,7 +91,7 @@ def jobs(
 
 
 def _show(io: Io, job_id: str) -> None:
-    from gateway.cli.work import connect
+    from gateway.cli.connection import connect
 
     job = connect().job(job_id)
     record = job.record
@@ -136,8 +136,8 @@ def watch(
     after: Annotated[str, typer.Option(help="Go on after this event (with --json each has its id).")] = "0-0",
 ) -> None:
     """Attach to a job's stream again. Ctrl-C leaves the job running; with --json, a line per event."""
+    from gateway.cli.connection import connect
     from gateway.cli.follow import conclude, follow
-    from gateway.cli.work import connect
     from gateway.client import raise_for_state
 
     job = connect().job(job_id)
@@ -152,7 +152,7 @@ def watch(
 
 def cancel(io: Io, job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' ids.")]) -> None:
     """Cancel jobs: waiting ones at once, running ones within a token."""
-    from gateway.cli.work import connect
+    from gateway.cli.connection import connect
 
     client = connect()
     for job_id in job_ids:

@@ -28,10 +28,10 @@ def up(
     io: Io, model: Annotated[str | None, typer.Option("--model", "-m", help="Default engine for jobs.")] = None
 ) -> None:
     """Start Redis, Chroma, a worker and the scheduler here; Ctrl-C stops them all."""
-    from workers.settings import get_settings
+    from gateway.cli.connection import settings as current
     from workers.stack import Stack
 
-    settings = get_settings()
+    settings = current()
     if model is not None:
         settings = settings.model_copy(update={"model": model})
     stack = Stack(settings, on_event=lambda event: tell(io, event))
@@ -45,10 +45,10 @@ def up(
 
 def down(io: Io) -> None:
     """Stop what phiq up started, from another terminal."""
-    from workers.settings import get_settings
+    from gateway.cli.connection import settings as current
     from workers.stack import down as stop
 
-    settings = get_settings()
+    settings = current()
     stopped = stop(settings)
     if io.json:
         io.document({"stopped": stopped})
@@ -62,14 +62,12 @@ def doctor(io: Io) -> None:
     """Check everything that may be wrong, and say how to mend it."""
     from workers.doctor import examine
 
-    from workers.settings import get_settings
-
     raise NotImplementedError(examine, get_settings)
 
 
 def workers(io: Io) -> None:
     """List the workers: what they serve, hold in memory and do."""
-    from gateway.cli.work import connect
+    from gateway.cli.connection import connect
 
     found = cast("Sequence[WorkerInfo]", connect().service.workers())
     if io.json:

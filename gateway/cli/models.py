@@ -34,7 +34,7 @@ def list_models(io: Io) -> None:
 
     settings, shelf = _shelf()
     here = {entry.name: entry for entry in shelf.list()}
-    ollama = _ollama_names(settings)
+    ollama = ollama_names(settings)
     in_ollama = {profile.name: name for name in ollama or () if (profile := lookup(name)) is not None}
     names = [profile.name for profile in PROFILES]
     names += [name for name in here if name not in names]
@@ -135,14 +135,14 @@ def pull(io: Io, name: ModelName) -> None:
 
 
 def _shelf() -> tuple[Settings, Shelf]:
+    from gateway.cli.connection import settings as current
     from workers.models.shelf import Shelf
-    from workers.settings import get_settings
 
-    settings = get_settings()
+    settings = current()
     return settings, Shelf(settings.data_dir)
 
 
-def _ollama_names(settings: Settings) -> list[str] | None:
+def ollama_names(settings: Settings) -> list[str] | None:
     """The models that a running Ollama has; None when none answers."""
     import httpx
 

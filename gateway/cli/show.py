@@ -41,8 +41,8 @@ def near(source: str) -> str:
     return source
 
 
-def result(io: Io, made: Result, *, with_text: bool) -> None:
-    """A result for people; the text only when it has not streamed already."""
+def result(io: Io, made: Result, *, with_text: bool, told: set[str] | None = None) -> None:
+    """A result for people; the text only when it has not streamed already, notes only when not yet ``told``."""
     from agents.contract import ChatResult, IngestResult, SearchResult
 
     if isinstance(made, SearchResult):
@@ -53,7 +53,7 @@ def result(io: Io, made: Result, *, with_text: bool) -> None:
         io.text(made.text)
     if isinstance(made, ChatResult):
         citations(io, made)
-    _notes(io, made)
+    notes(io, made, set() if told is None else told)
 
 
 def citations(io: Io, made: ChatResult) -> None:
@@ -75,7 +75,9 @@ def passages(io: Io, made: SearchResult) -> None:
         io.note("Nothing found.")
     for number, passage in enumerate(made.passages, 1):
         page = f", page {passage.page}" if passage.page else ""
-        heading = f" > {passage.heading}" if passage.heading and passage.heading != passage.title else ""
+        # A heading's path often begins with the title.
+        inner = passage.heading.removeprefix(passage.title).removeprefix(" > ")
+        heading = f" > {inner}" if inner else ""
         io.text(f"{number}. {passage.title}{heading}{page}  ({passage.score:.2f})  {near(passage.source)}")
         text = " ".join(passage.text.split())
         io.text("   " + (text if len(text) <= 240 else text[:239].rsplit(" ", 1)[0] + " …"))
@@ -101,17 +103,11 @@ def _reason(error: dict[str, Any] | None) -> str:
     return "" if error is None else f"{error.get('code', '')}: {error.get('message', '')}"
 
 
-def _notes(io: Io, made: Result) -> None:
+def notes(io: Io, made: Result, told: set[str]) -> None:
+    """What a reader must know about results, each note once a command."""
     for note in made.notes:
-        io.note(f"note: {note}")
+        if note not in told:
+            told.add(note)
+            io.note(f"note: {note}")
     if made.finish_reason == "length":
         io.note("note: the answer was cut off at --max-tokens.")
-
-
-NO_MODEL = "No generative model was used: these are the source's own words (phiq models list shows what there is)."
-
-
-def engine_note(io: Io, made: Result, kind: str) -> None:
-    """Say, once a command, that nobody generated anything."""
-    if made.engine == "extractive" and kind in ("chat", "summarize", "describe"):
-        io.note(NO_MODEL)

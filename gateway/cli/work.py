@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.command import command
 from gateway.cli.io import Io
 from gateway.cli.options import GENERATION, JOB
-
-if TYPE_CHECKING:
-    from gateway.client import Client
 
 PANEL = "Work"
 SHARED = {**GENERATION, **JOB}
@@ -22,13 +19,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     for function in (ask, summarize, translate, describe, complete):
         command(app, function.__name__, shared=SHARED, rich_help_panel=PANEL)(function)
-
-
-def connect() -> Client:
-    """The client all commands use."""
-    from gateway.client import Client
-
-    return Client()
 
 
 def ask(
@@ -45,16 +35,12 @@ def ask(
 
     Says so when they hold no answer. Words need no quotes: phiq ask How do I reset it?
     """
+    from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
-    from gateway.cli.inputs import STDIN, texts
+    from gateway.cli.inputs import texts
 
     client = connect()
-    arguments = question or []
-    if arguments and not files and arguments != [STDIN]:
-        arguments = [" ".join(arguments)]
-        found = texts(arguments, client.settings.max_job_bytes, words="always")
-    else:
-        found = texts(arguments, client.settings.max_job_bytes)
+    found = texts(question or [], client.settings.max_job_bytes, words="never" if files else "always")
     before = [{"role": "system", "content": system}] if system else []
     fields = {"collection": None if no_documents else collection, "top_k": passages}
     wanted = [Wanted("chat", one.name, [*before, {"role": "user", "content": one.text}], fields) for one in found]
@@ -71,6 +57,7 @@ def summarize(
     together: Annotated[bool, typer.Option("--together", help="One summary of all files.")] = False,
 ) -> None:
     """Summarize files; each gets its own summary."""
+    from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
     from gateway.cli.inputs import texts
 
@@ -93,6 +80,7 @@ def translate(
     source: Annotated[str | None, typer.Option("--from", help="Language of the text, if known.")] = None,
 ) -> None:
     """Translate texts and files, keeping their structure. Needs a generative model."""
+    from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
     from gateway.cli.inputs import texts
 
@@ -110,6 +98,7 @@ def describe(
     together: Annotated[bool, typer.Option("--together", help="One description of all pictures.")] = False,
 ) -> None:
     """Describe pictures: their text, what was measured and, with a vision model, what they show."""
+    from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
     from gateway.cli.inputs import read_bytes
 
@@ -129,6 +118,7 @@ def complete(
     prompts: Annotated[list[str] | None, typer.Argument(help="Texts or files; - reads standard input.")] = None,
 ) -> None:
     """Let a generative model go on from a prompt; no documents, no checks."""
+    from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
     from gateway.cli.inputs import texts
 
