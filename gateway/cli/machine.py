@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from gateway.cli.command import command
-from gateway.cli.io import Io
+from gateway.cli.io import Io, clean
 
 if TYPE_CHECKING:
     from workers.ledger import WorkerInfo
@@ -59,10 +60,24 @@ def down(io: Io) -> None:
 
 
 def doctor(io: Io) -> None:
-    """Check everything that may be wrong, and say how to mend it."""
-    from workers.doctor import examine
+    """Check everything that may be wrong here, and say how to mend it. Exit code 1 when something must be mended."""
+    from gateway.errors import SERVICE
+    from workers.doctor import run
 
-    raise NotImplementedError(examine, get_settings)
+    checks = run()
+    if io.json:
+        io.document([asdict(check) for check in checks])
+    else:
+        from rich.text import Text
+
+        for check in checks:
+            style = {"ok": "green", "warn": "yellow", "fail": "red"}[check.status]
+            line = Text(f"{check.status:<6}", style=style).append(f"{check.name}: ", style="bold")
+            io.out.print(line.append(clean(check.message), style="default"), soft_wrap=True)
+            if check.fix and check.status != "ok":
+                io.out.print(Text(f"      → {clean(check.fix)}", style="cyan"), soft_wrap=True)
+    if any(check.status == "fail" for check in checks):
+        raise typer.Exit(SERVICE)
 
 
 def workers(io: Io) -> None:

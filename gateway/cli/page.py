@@ -82,9 +82,9 @@ def _section(name: str, command: Any) -> str:
 def _argument(parameter: Any) -> str:
     name = parameter.metavar or parameter.name.upper()
     if parameter.metavar:
-        return name.replace("|", "\\|")
+        return str(name).replace("|", "\\|")
     name = f"{name}..." if parameter.nargs == -1 else name
-    return name if parameter.required else f"[{name}]"
+    return str(name) if parameter.required else f"[{name}]"
 
 
 def _value(parameter: Any) -> str:
