@@ -52,7 +52,7 @@ class SentenceTransformersEmbedder(Embedder):
         # A folder's place may change; what it is called stays.
         self.name = Path(config.name).name if Path(config.name).is_dir() else config.name
         self.version = f"{self.name}/sentence-transformers/1"
-        self.dimensions = int(self._model.get_sentence_embedding_dimension() or 0)
+        self.dimensions = int(self._model.get_embedding_dimension() or 0)
         self.max_tokens = int(self._model.max_seq_length or 256)
 
     def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -210,7 +210,7 @@ def test_duplicates_count_once(store: Store) -> None:
     given = [LoadedFile(f"{number}.txt", "notice.txt", notice) for number in range(12)]
     run(store, [*given, *files(refunds=REFUNDS, hours=HOURS)])
     found = store.retriever("help").retrieve("copyright notice of the lamps", 3)
-    assert [passage.text[:9] for passage in found][0] == "Copyright"
+    assert found[0].text.startswith("Copyright")
     assert len({passage.text for passage in found}) == 3
     assert store.retriever("help").retrieve("   ") == []
 
