@@ -14,6 +14,9 @@ from tools.sentences import split_sentences
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 _WORD = re.compile(r"\S+\s*|\s+")
 
+LONG_WORD = 100
+"""Characters without white space from which it is no word: a script without spaces, or garbage."""
+
 
 class Piece(NamedTuple):
     """A stretch of one text: ``text`` is ``texts[source][start:end]``."""
@@ -63,6 +66,19 @@ def partition(texts: Sequence[str], room: int, tokens: Callable[[str], int], eac
             pieces.append(Piece(index, begin, end, text[begin:end]))
     close()
     return parts
+
+
+def halve(text: str) -> tuple[str, str] | None:
+    """The text in two, cut at the sentence nearest its middle, else at a word, else, when long, anywhere.
+
+    White space at the seam stays with the first; None where there is nothing to cut.
+    """
+    for cuts in (_sentences(text), _words(text), _halves(text) if len(text) > LONG_WORD else []):
+        inside = [cut for cut in cuts if text[:cut].strip() and text[cut:].strip()]
+        if inside:
+            cut = min(inside, key=lambda at: abs(at - len(text) / 2))
+            return text[:cut], text[cut:]
+    return None
 
 
 def _goes_on(pieces: list[Piece], index: int) -> bool:

@@ -59,7 +59,6 @@ def build_summarize(
         ContextOverflow: when not even a small part fits the model's prompt.
         ModelMisbehaved: when the model answers with nothing twice, or its summaries are no shorter than the text.
     """
-
     # A store that is still empty may well be falsy.
     kept = NoCheckpoints() if checkpoints is None else checkpoints
 

@@ -1,0 +1,93 @@
+"""What a translation must carry over unchanged: placeholders, numbers, addresses, code and markup."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from agents.checks.numbers import changed_numbers
+
+Kind = Literal["placeholder", "number", "url", "code", "markup", "empty", "cut_off"]
+
+_PROTECTED = re.compile(
+    r"(?P<code>(?<!`)(?P<ticks>`+)(?!`).{1,2000}?(?<!`)(?P=ticks)(?!`))"
+    r"|(?P<target>(?<=\]\()[^()\s]+(?:\([^()\s]*\)[^()\s]*)*)"
+    r"|(?P<markup><!--.{0,2000}?-->|</?[A-Za-z][\w:-]*(?:\s[^<>]{0,2000})?/?>|&(?:\#\d+|\#x[0-9A-Fa-f]+|[A-Za-z]\w{1,30});)"
+    r"|(?P<url>(?:(?:https?|ftp)://|www\.)[^\s<>()\[\]\"`|]*[^\s<>()\[\]\"`|.,;:!?'*_]"
+    r"|(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)"
+    r"|(?P<placeholder>\{\{.{0,200}?\}\}|[$\#]\{[^{}]+\}"
+    r"|\{\s*\w+\s*,\s*(?:plural|select|selectordinal|number|date|time)\b|\{[\w.:!\[\]-]*\}"
+    r"|(?<![\d%])%(?:\(\w+\)|\d+\$)?[-+\#0]*\d*(?:\.\d+)?(?:l{0,2}[diufgGxXeEcrs]|@)(?![A-Za-z])|%%"
+    r"|(?<![\w:]):[A-Za-z][\w+-]*:(?![\w:])|\$[A-Z_][A-Z0-9_]+)"
+)
+_MARKS = ("**", "~~", "](", "![", "|", "{", "}")
+_BLOCK_MARK = re.compile(r"(?:#{1,6}|[-*+>]|\d{1,9}[.)])\s|```|~~~")
+
+
+class Item(NamedTuple):
+    """Something to be kept as it is."""
+
+    kind: Kind
+    text: str
+
+
+class Problem(NamedTuple):
+    """What is wrong with a translated segment; ``detail`` is for people."""
+
+    kind: Kind
+    detail: str
+
+
+def protected_items(text: str) -> list[Item]:
+    """The items of a text in order, numbers apart."""
+    return [item for _, item in _items(text)]
+
+
+def without_items(text: str) -> str:
+    """The text with a space in place of each item."""
+    out, last = [], 0
+    for (start, end), _ in _items(text):
+        out.append(text[last:start])
+        last = end
+    return " ".join([*out, text[last:]])
+
+
+def has_words(text: str) -> bool:
+    """Whether anything in a text can be translated."""
+    return any(char.isalpha() for char in without_items(text))
+
+
+def check_segment(source: str, target: str) -> list[Problem]:
+    """Hold a translated segment against its source; empty when all that must be kept was kept.
+
+    Where decimals and thousands are separated otherwise (1,234.5 and 1.234,5) nothing is wrong.
+    """
+    if not target.strip():
+        return [Problem("empty", "the translation is empty")]
+    problems = []
+    ours, theirs = Counter(protected_items(source)), Counter(protected_items(target))
+    for item, missing in ((ours - theirs), True), ((theirs - ours), False):
+        problems += [
+            Problem(kind, f"{text} {'is missing' if missing else 'is not in the source'}")
+            for kind, text in item.elements()
+        ]
+    bare_source, bare_target = without_items(source), without_items(target)
+    lost, made = changed_numbers(bare_source, bare_target)
+    problems += [Problem("number", f"{number} is missing") for number in lost]
+    problems += [Problem("number", f"{number} is not in the source") for number in made]
+    problems += [
+        Problem("markup", f"{mark} occurs {bare_target.count(mark)} times, in the source {bare_source.count(mark)}")
+        for mark in _MARKS
+        if bare_source.count(mark) != bare_target.count(mark)
+    ]
+    if _BLOCK_MARK.match(target) and not _BLOCK_MARK.match(source):
+        problems.append(Problem("markup", "it begins like a heading, list item, quotation or code"))
+    return problems
+
+
+def _items(text: str) -> Iterator[tuple[tuple[int, int], Item]]:
+    for match in _PROTECTED.finditer(text):
+        kind = "code" if match["code"] else str(match.lastgroup)
+        yield match.span(), Item("url" if kind == "target" else kind, match[0])  # type: ignore[arg-type]

@@ -1,0 +1,129 @@
+"""Asks a model for translations and insists: a bad one is asked for again, alone, then kept and flagged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agents.budget import Budget
+from agents.checks.numbers import numbers
+from agents.checks.protect import Problem, check_segment, protected_items, without_items
+from agents.generate import Answer, Tally
+from agents.parts import halve
+from agents.prompts import translate as prompts
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
+
+LONGER = 2
+"""How many tokens of translation a token of text may need: many scripts take more than English does."""
+
+MOST_CUTS = 3
+"""How often a segment whose translation is cut off is divided before it is kept and flagged."""
+
+
+class Translated(NamedTuple):
+    """A translation, and what is still wrong with it."""
+
+    text: str
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the model did not come to an end."""
+        return any(problem.kind == "cut_off" for problem in self.problems)
+
+    def to_json(self) -> list[Any]:
+        """For a checkpoint."""
+        return [self.text, [list(problem) for problem in self.problems]]
+
+    @classmethod
+    def from_json(cls, value: list[Any]) -> Translated:
+        """From a checkpoint."""
+        return cls(value[0], tuple(Problem(*problem) for problem in value[1]))
+
+
+class Translator:
+    """Translates texts of one line each.
+
+    Args:
+        model: The chat model.
+        languages: From which into which.
+        tally: Takes the cost of every call.
+    """
+
+    def __init__(self, model: BaseChatModel, languages: prompts.Languages, tally: Tally) -> None:
+        self._model = model
+        self._languages = languages
+        self._tally = tally
+        self._budget = Budget(model)
+
+    def prompt(self, texts: Sequence[str]) -> list[BaseMessage]:
+        """The first prompt for these texts."""
+        if len(texts) == 1:
+            return prompts.alone(texts[0], self._languages)
+        return prompts.numbered(texts, self._languages)
+
+    def translate(self, texts: Sequence[str]) -> Iterator[Translated]:
+        """The translation of each text, in order."""
+        found = self._together(texts) if len(texts) > 1 else None
+        for number, text in enumerate(texts):
+            if found is not None and not check_segment(text, found[number]):
+                yield Translated(found[number])
+            else:
+                yield self._alone(text)
+
+    def _together(self, texts: Sequence[str]) -> list[str] | None:
+        """All texts in one call; None when the answer can't be told apart line by line."""
+        messages = self.prompt(texts)
+        if not self._fits(messages, "\n".join(texts)):
+            return None
+        answer = self._ask(messages)
+        return None if answer.finish_reason == "length" else prompts.read_numbered(answer.text, len(texts))
+
+    def _alone(self, text: str, cuts: int = 0) -> Translated:
+        """Translate one text; ``cuts`` counts how often what it belongs to was cut off and divided."""
+        messages = self.prompt([text])
+        if not self._fits(messages, text) and (parts := halve(text)):
+            return self._divided(parts, cuts)
+        self._budget.require(messages, "A single word with the task", "Choose a model with a longer context.")
+        first = self._attempt(messages, text)
+        if first.was_cut:
+            # A model that never ends would otherwise be asked for each word.
+            parts = halve(text) if cuts < MOST_CUTS else None
+            return self._divided(parts, cuts + 1) if parts else first
+        if not first.problems:
+            return first
+        bare = without_items(text)
+        keep = [item.text for item in protected_items(text)] + [number for number in numbers(bare) if number in bare]
+        again = prompts.strict(text, self._languages, [problem.detail for problem in first.problems], keep)
+        second = self._attempt(again, text) if self._budget.fits(again) else first
+        best = min(first, second, key=lambda translated: (translated.was_cut, len(translated.problems)))
+        # An empty translation would lose what the text says: the text itself is kept, and flagged.
+        return best if best.text else Translated(text, best.problems)
+
+    def _attempt(self, messages: list[BaseMessage], text: str) -> Translated:
+        answer = self._ask(messages)
+        translation = prompts.read_alone(answer.text, text)
+        if answer.finish_reason == "length":
+            return Translated(translation or text, (Problem("cut_off", "the translation was cut off at its limit"),))
+        return Translated(translation, tuple(check_segment(text, translation)))
+
+    def _divided(self, pieces: Sequence[str], cuts: int) -> Translated:
+        out, problems = "", list[Problem]()
+        for piece in pieces:
+            core = piece.strip()
+            translated = self._alone(core, cuts) if core else Translated("")
+            start = piece.index(core)
+            out += piece[:start] + translated.text + piece[start + len(core) :]
+            problems += translated.problems
+        return Translated(out, tuple(problems))
+
+    def _fits(self, messages: list[BaseMessage], text: str) -> bool:
+        return self._budget.fits(messages) and LONGER * self._budget.tokens(text) <= self._budget.answer
+
+    def _ask(self, messages: list[BaseMessage]) -> Answer:
+        answer = Answer(self._model, messages).read()
+        self._tally.add(answer)
+        return answer
