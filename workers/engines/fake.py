@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.language_models.chat_models import LangSmithParams, generate_from_stream
+from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
@@ -91,6 +91,7 @@ class FakeChatModel(BaseChatModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
+    model: str = "fake"
     script: Script = Script()
     options: GenerationOptions = GenerationOptions()
     halt: threading.Event = Field(default_factory=threading.Event, exclude=True, repr=False)
@@ -98,12 +99,6 @@ class FakeChatModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "phiq-fake"
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        _ = kwargs
-        return LangSmithParams(
-            ls_provider="phiq-fake", ls_model_name=self.script.text, ls_model_type="chat", ls_stop=stop or None
-        )
 
     def get_num_tokens(self, text: str) -> int:
         """Words: the fake's tokens."""
@@ -154,7 +149,7 @@ class FakeChatModel(BaseChatModel):
             message=AIMessageChunk(
                 content="",
                 usage_metadata=usage,
-                response_metadata={"finish_reason": finish, "notes": [], "model_name": f"fake:{self.script.text}"},
+                response_metadata={"finish_reason": finish, "notes": [], "model_name": self.model},
                 chunk_position="last",
             )
         )
@@ -199,6 +194,7 @@ class FakeEngine(Engine):
         """A model that follows the URI's script."""
         room = options.max_tokens or max(1, self.script.context // 4)
         return FakeChatModel(
+            model=str(self.uri),
             script=self.script,
             options=options,
             halt=stop,

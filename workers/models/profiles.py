@@ -32,9 +32,9 @@ _HUB = "https://huggingface.co/microsoft/"
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample when a job does not say; temperature 0 is greedy."""
+    """How to sample when a job does not say; temperature 0 is greedy, None leaves it to the server."""
 
-    temperature: float = 0.0
+    temperature: float | None = 0.0
     top_p: float | None = None
     top_k: int | None = None
 
