@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from agents.checks.protect import has_words
+from agents.checks.protect import begins_block, has_words
 
 _ENDS = "\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 _LINE = re.compile(f"[^{_ENDS}]*(?:\r\n|[{_ENDS}])|[^{_ENDS}]+")
@@ -54,6 +54,9 @@ class Bit(NamedTuple):
         end = lines[0][len(lines[0].rstrip(_ENDS)) :]
         width = max(len(line.rstrip()) for line in lines)
         wrapped = textwrap.wrap(translation, max(width, 20), break_long_words=False, break_on_hyphens=False)
+        if any(begins_block(line) for line in wrapped[1:]):
+            # A number or dash that came to stand first would make a list of it.
+            return translation
         return f"{end}{self.rest}".join(wrapped)
 
 

@@ -59,6 +59,11 @@ def has_words(text: str) -> bool:
     return any(char.isalpha() for char in without_items(text))
 
 
+def begins_block(text: str) -> bool:
+    """Whether Markdown would take a line for a heading, list item, quotation or code by how it begins."""
+    return bool(_BLOCK_MARK.match(text))
+
+
 def check_segment(source: str, target: str) -> list[Problem]:
     """Hold a translated segment against its source; empty when all that must be kept was kept.
 
@@ -82,7 +87,7 @@ def check_segment(source: str, target: str) -> list[Problem]:
         for mark in _MARKS
         if bare_source.count(mark) != bare_target.count(mark)
     ]
-    if _BLOCK_MARK.match(target) and not _BLOCK_MARK.match(source):
+    if begins_block(target) and not begins_block(source):
         problems.append(Problem("markup", "it begins like a heading, list item, quotation or code"))
     return problems
 

@@ -353,8 +353,18 @@ def test_a_wrapped_quotation_keeps_its_marks(model, run) -> None:
     text = (
         "> These words were wrapped by hand at about sixty characters\n"
         "> because that is what people did when they sent messages\n"
-        "> by mail.\n"
+        "> everywhere by mail.\n"
     )
     result, _ = run(build_translate(model(reply=upper)), into(text))
     assert result.text == text.upper()
     assert result.segments == 1
+
+
+def test_wrapping_again_never_makes_a_list(model, run) -> None:
+    text = "These words were wrapped by hand at about sixty characters\nbecause people did so when they wrote mail - always.\n"
+    answer = (
+        "Diese Worte wurden von Hand bei rund sechzig Zeichen gebrochen - weil man das beim Schreiben von Post so tat."
+    )
+    result, _ = run(build_translate(model(answer)), into(text))
+    assert result.segments == 1
+    assert not [line for line in result.text.splitlines() if line.startswith("- ")]
