@@ -18,7 +18,8 @@ def worker_argv(settings: Settings) -> list[str]:
     """What follows ``python -m celery`` for a worker with these settings (which it reads from its environment)."""
     return [
         *("-A", "workers.app", "worker"),
-        *("--pool", "threads", "--concurrency", str(settings.slots), "--queues", ",".join(consumed(settings))),
+        # No --pool: the configuration names ours, which the command line can't.
+        *("--concurrency", str(settings.slots), "--queues", ",".join(consumed(settings))),
         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level),
     ]
 

@@ -68,7 +68,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "result_backend": None,
         "task_ignore_result": True,
-        "worker_pool": "threads",
+        "worker_pool": "workers.lifecycle.pool:TaskPool",
         "worker_concurrency": settings.slots,
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import redis
     from redis.commands.core import Script
 
-_NO_ROOM = ("OOM", "MISCONF", "NOREPLICAS")
+_NO_ROOM = ("OOM", "MISCONF")
 
 
 @cache

@@ -1,4 +1,5 @@
 -- ARGV: id, tenant. Returns the state afterwards ('running': its holder has been told), or nothing.
+go_on_when_full()
 local id, key = ARGV[1], job_key(ARGV[1])
 local at = redis.call('HMGET', key, 'tenant', 'state')
 if at[1] ~= ARGV[2] then return false end

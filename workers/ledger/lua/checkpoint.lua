@@ -1,4 +1,5 @@
 -- ARGV: id, token, then name, JSON, … Setting the same again changes nothing, so no nonce. Returns the standing.
+go_on_when_full()
 local stands = standing(ARGV[1], ARGV[2], true)
 if stands == 'lost' then return stands end
 redis.call('HSET', P .. 'checkpoints:' .. ARGV[1], unpack(ARGV, 3))

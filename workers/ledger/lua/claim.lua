@@ -1,5 +1,6 @@
 -- ARGV: id, owner (random, so that a repeat is known), worker, lease in ms, newest record version understood.
 -- Returns {ok, token, record, checkpoints} or {why not}.
+go_on_when_full()
 local id, owner = ARGV[1], ARGV[2]
 local key = job_key(id)
 local at = redis.call('HMGET', key, 'state', 'token', 'attempt', 'offset', 'version')

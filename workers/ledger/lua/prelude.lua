@@ -4,6 +4,10 @@ local P = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
+-- A Redis at its memory limit refuses a script's first write, but not those after one that frees. What was accepted
+-- must be able to end (that makes room), so every script but the one that accepts begins with this.
+local function go_on_when_full() redis.call('DEL', P .. 'nothing') end
+
 local function job_key(id) return P .. 'job:' .. id end
 
 -- Adds an event and keeps the stream near its bound in bytes: over it, the older half goes.

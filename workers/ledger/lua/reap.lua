@@ -1,6 +1,7 @@
 -- ARGV: Redis' run id, lease in ms, most to do of each kind, the error of a lost worker as JSON.
 -- Returns {due, expired, {id, new state, …} of the lost, swept}.
 -- After a restart of Redis nobody is reaped for one lease: holders could not renew while it was down.
+go_on_when_full()
 if redis.call('GET', P .. 'boot') ~= ARGV[1] then
   redis.call('SET', P .. 'boot', ARGV[1])
   redis.call('SET', P .. 'pause', 1, 'PX', ARGV[2])

@@ -2,6 +2,7 @@
 -- error as JSON or '', '1' when the failure is transient, delay in ms before a retry.
 -- Cancel and deadline against finish are decided here: who was told "cancelled" never gets a result.
 -- Returns the job's new state, or 'lost'.
+go_on_when_full()
 local id, key, outcome, payload = ARGV[1], job_key(ARGV[1]), ARGV[4], ARGV[5]
 local last = redis.call('HMGET', key, 'nonce', 'reply', 'tries', 'max_attempts')
 if last[1] == ARGV[3] then return last[2] end

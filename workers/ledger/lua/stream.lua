@@ -1,4 +1,5 @@
 -- ARGV: id, token, nonce, text or '', its length in characters, progress as JSON or ''. Returns the standing.
+go_on_when_full()
 local id, key = ARGV[1], job_key(ARGV[1])
 local last = redis.call('HMGET', key, 'nonce', 'reply')
 if last[1] == ARGV[3] then return last[2] end
