@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from knowledge.errors import DocumentUnreadable
@@ -28,7 +29,16 @@ def load_webpage(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple
     parser = html.HTMLParser(encoding="utf-8", huge_tree=False)
     tree = html.document_fromstring(text.encode(), parser=parser) if text.strip() else None
     if tree is None:
-        raise DocumentUnreadable(f"{name} holds no web page.", subject=name)
+        raise DocumentUnreadable(f"{name} holds no web page.", hint="Save the page again.", subject=name)
+    # The parser drops what lies deeper than it goes; better no page than half of one.
+    if any("depth" in entry.message.lower() for entry in parser.error_log):
+        raise DocumentUnreadable(
+            f"{name} is nested deeper than a web page ever is.",
+            hint="Save its text as .txt or .md instead.",
+            subject=name,
+        )
+    # Its log tells of every page without a main text; that is no error here.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     title = _title(tree)
     found = extract(
         text,
