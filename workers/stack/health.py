@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from knowledge.errors import PhiqError
@@ -9,6 +11,7 @@ from knowledge.errors import PhiqError
 if TYPE_CHECKING:
     import redis as redis_library
 
+    from workers.ledger import WorkerInfo
     from workers.settings import Settings
 
 _SECONDS = 2.0
@@ -43,14 +46,13 @@ def chroma(url: str) -> str:
 
 def worker(settings: Settings, redis_url: str, pid: int) -> str:
     """Whether the worker with this process id has a fresh heartbeat in the ledger."""
-    from workers.ledger import Ledger, LedgerConfig
+    return _heard(settings, redis_url, lambda info: info.pid == pid)
 
-    try:
-        with _client(redis_url, decode_responses=True) as connection:
-            alive = Ledger(connection, LedgerConfig(prefix=settings.key_prefix)).workers()
-    except PhiqError as error:
-        return error.message
-    return "" if any(info.pid == pid for info in alive) else "it has not reported to the ledger"
+
+def worker_here(settings: Settings, redis_url: str) -> str:
+    """Whether a worker on this machine (or in this container) has one."""
+    machine = socket.gethostname()
+    return _heard(settings, redis_url, lambda info: info.machine == machine)
 
 
 def beat(settings: Settings, redis_url: str) -> str:
@@ -80,6 +82,17 @@ def listens(pid: int, port: int) -> bool:
     except psutil.Error:
         return False
     return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in held)
+
+
+def _heard(settings: Settings, redis_url: str, wanted: Callable[[WorkerInfo], bool]) -> str:
+    from workers.ledger import Ledger, LedgerConfig
+
+    try:
+        with _client(redis_url, decode_responses=True) as connection:
+            alive = Ledger(connection, LedgerConfig(prefix=settings.key_prefix)).workers()
+    except PhiqError as error:
+        return error.message
+    return "" if any(wanted(info) for info in alive) else "it has not reported to the ledger"
 
 
 def _client(url: str, **options: Any) -> redis_library.Redis:
