@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.checks.numbers import foreign_numbers, numbers
-from agents.checks.words import content_words, is_limited, is_negated, shared_words
+from agents.checks.words import content_words, limits, negated_words, shared_words
 from tools.sentences import Span, split_sentences
 
 _CLAUSE = re.compile(r"[,;:–—]|\b(?:but|however|although|aber|jedoch|mais|pero|ma|mas|maar)\b")  # noqa: RUF001
@@ -21,8 +21,7 @@ class SupportConfig:
     Attributes:
         coverage: Share of a sentence's content words that its passages must hold together.
         share: Share that each passage it cites must hold by itself; less is a citation for show.
-        clause: Share from which one clause of a passage is taken to say the same thing, so that a "not" which only
-            one of the two has turns its meaning.
+        clause: Share from which a clause without "not" is taken to say the same, whatever is denied elsewhere.
     """
 
     coverage: float = 0.6
@@ -53,7 +52,7 @@ def check_support(claim: str, cited: Sequence[str], config: SupportConfig | None
     thin = words and any(len(held) < config.share * len(words) for held in found)
     if coverage < config.coverage or thin or not cited:
         return Verdict(supported=False, coverage=coverage, reason="words")
-    if _turned(claim, words, cited, config.clause):
+    if _turned(claim, words, cited, config):
         return Verdict(supported=False, coverage=coverage, reason="negation")
     return Verdict(supported=True, coverage=coverage)
 
@@ -71,21 +70,30 @@ def best_sentence(claim: str, passage: str) -> Span:
     return max(spans, key=score) if spans else Span(0, len(passage), passage)
 
 
-def _turned(claim: str, words: frozenset[str], cited: Sequence[str], threshold: float) -> bool:
+def _turned(claim: str, words: frozenset[str], cited: Sequence[str], config: SupportConfig) -> bool:
     """Whether the claim says no where the passages say yes, or the other way round."""
-    if is_negated(claim):
-        return not any(is_limited(text) for text in cited)
-    same = [
-        clause
-        for text in cited
-        for span in split_sentences(text)
-        for clause in _clauses(span.text)
-        if words and len(shared_words(words, content_words(clause))) >= threshold * len(words)
-    ]
-    return bool(same) and all(is_negated(clause) for clause in same)
+    sentences = [span.text for text in cited for span in split_sentences(text)]
+    if " ".join(claim.split()) in (" ".join(sentence.split()) for sentence in sentences):
+        return False
+    near = [
+        sentence
+        for sentence in sentences
+        if len(shared_words(words, content_words(sentence))) >= config.coverage * len(words)
+    ] or sentences
+    ours = negated_words(claim)
+    if ours:
+        # Some sentence that says nearly the same must deny the same, or draw a limit from which the no follows.
+        denied = frozenset().union(*ours)
+        return not any(limits(text) - limits(claim) or _denies(text, denied, 1) for text in near)
+    if not any(_denies(text, words, 2) for text in near):
+        return False
+    return not any(
+        len(shared_words(words, content_words(clause))) >= config.clause * len(words) and not negated_words(clause)
+        for sentence in sentences
+        for clause in _CLAUSE.split(sentence)
+    )
 
 
-def _clauses(sentence: str) -> list[str]:
-    """The clauses of a sentence, and the sentence whole where one clause alone would lose its subject."""
-    clauses = [clause for clause in _CLAUSE.split(sentence) if clause.strip()]
-    return clauses if len(clauses) > 1 else [sentence]
+def _denies(text: str, words: frozenset[str], least: int) -> bool:
+    """Whether one of the text's "not" denies ``least`` of these words, or all it denies is among them."""
+    return any(denied and len(shared_words(denied, words)) >= min(least, len(denied)) for denied in negated_words(text))

@@ -34,6 +34,7 @@ _NEGATIONS = _words(
     "non nunca jamás ningún ninguna sin mai nessun nessuna senza não nenhum nenhuma sem niet geen nooit zonder "
     "не нет нельзя без никогда"
 )
+_NOT_ONLY = _words("only just merely nur seulement solo sólo solamente")
 _LIMITS = _words(
     "except excepted excluded excludes excluding exclude only unless impossible forbidden prohibited refused "
     "refuse declined unavailable invalid ineligible lacks lack instead fail fails failed"
@@ -63,16 +64,22 @@ def shared_words(claim: frozenset[str], evidence: Iterable[str]) -> frozenset[st
     )
 
 
-def is_negated(text: str) -> bool:
-    """Whether a text says no in so many words (a few European languages)."""
+def negated_words(text: str) -> list[frozenset[str]]:
+    """For each "not" of a text (in a few European languages) the next content words, up to three: what it denies."""
     words = [word.casefold().replace("’", "'") for word in _WORD.findall(text)]
-    return any(word in _NEGATIONS or word.endswith("n't") for word in words)
+    denied = []
+    for at, word in enumerate(words):
+        following = words[at + 1 : at + 2]
+        if (word in _NEGATIONS or word.endswith("n't")) and not (following and following[0] in _NOT_ONLY):
+            ahead = [other for other in words[at + 1 :] if len(other) > 2 and other not in _FUNCTION]
+            denied.append(frozenset(ahead[:3]))
+    return denied
 
 
-def is_limited(text: str) -> bool:
-    """Whether a text says no, or draws a limit from which a no may follow."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    return is_negated(text) or any(word in _LIMITS or word.startswith("un") for word in words)
+def limits(text: str) -> frozenset[str]:
+    """Words that draw a limit without a "not", from which a no may follow: excluded, only, unavailable."""
+    words = map(str.casefold, _WORD.findall(text))
+    return frozenset(word for word in words if word in _LIMITS or word.startswith("un"))
 
 
 def _related(one: str, other: str) -> bool:

@@ -65,6 +65,7 @@ CORRUPT = {
     "one good marker and one for show": "Unused items can be returned within 30 days of delivery [1][2].",
     "a dropped not": "We refund the cost of shipping [1].",
     "an added not": "The support desk is not open on weekdays [2].",
+    "a not added within a longer passage": "Customers may not return unused items within 30 days of delivery [1].",
     "an unmarked invention": "Gift cards never expire.",
     "nothing to check": "Yes [1].",
 }

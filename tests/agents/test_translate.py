@@ -361,7 +361,10 @@ def test_a_wrapped_quotation_keeps_its_marks(model, run) -> None:
 
 
 def test_wrapping_again_never_makes_a_list(model, run) -> None:
-    text = "These words were wrapped by hand at about sixty characters\nbecause people did so when they wrote mail - always.\n"
+    text = (
+        "These words were wrapped by hand at about sixty characters\n"
+        "because people did so when they wrote mail - always.\n"
+    )
     answer = (
         "Diese Worte wurden von Hand bei rund sechzig Zeichen gebrochen - weil man das beim Schreiben von Post so tat."
     )
