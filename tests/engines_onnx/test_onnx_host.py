@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -87,15 +88,13 @@ def test_a_child_killed_between_runs_costs_none(host, stop):
     assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
 
 
-def test_runs_in_line_survive_the_death_of_the_one_before(host, stop):
+def test_runs_in_line_survive_the_death_of_the_one_before(host, stop, wait_until):
     stream = host.generate(LONG, stop)
     next(stream)
     results: list[object] = []
     waiter = threading.Thread(target=lambda: results.extend(host.generate(SHORT, stop)))
     waiter.start()
-    deadline = time.monotonic() + 10
-    while host.status().waiting == 0 and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_until(lambda: host.status().waiting, 10, "a run in line")
     os.kill(host.status().pid, signal.SIGKILL)
     with pytest.raises(EngineLost):
         list(stream)
@@ -169,6 +168,37 @@ def test_the_child_ends_with_its_parent(tiny, state, end):
         parent.stdout.close()
 
 
+def test_a_dead_parent_ends_a_child_whose_library_holds_the_gil():
+    ours, theirs = socket.socketpair()
+    # A match that never ends holds the GIL as a library that loads gigabytes does.
+    code = "import re, sys; from workers.engines.host.child import end_with; end_with(int(sys.argv[1]))\n"
+    code += "print('busy', flush=True); re.match('(a+)+$', 'a' * 60 + 'b')"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(theirs.fileno())],
+        cwd=ROOT,
+        pass_fds=[theirs.fileno()],
+        stdout=subprocess.PIPE,
+    )
+    theirs.close()
+    try:
+        assert child.stdout.readline() == b"busy\n"
+        assert child.poll() is None
+        ours.close()
+        assert child.wait(10) == -signal.SIGIO
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait(10)
+        child.stdout.close()
+
+
+def test_a_reader_that_stands_still_holds_up_nobody(host, stop):
+    forgotten = host.generate(Request(tokens=SHORT.tokens, max_tokens=200), stop)
+    next(forgotten)
+    assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+    assert sum(isinstance(event, Done) for event in forgotten) == 1
+
+
 def test_a_child_that_gives_nothing_is_ended(tiny, stop):
     host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(silence=0.5))
     try:
@@ -218,7 +248,7 @@ def test_stop_while_waiting_in_line_and_while_loading(host, stop):
     assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
 
 
-def test_a_full_line_refuses(tiny, stop):
+def test_a_full_line_refuses(tiny, stop, wait_until):
     host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(waiting=0))
     try:
         first = host.generate(LONG, stop)
@@ -226,6 +256,7 @@ def test_a_full_line_refuses(tiny, stop):
         with pytest.raises(EngineDown, match="no room"):
             next(host.generate(SHORT, stop))
         first.close()
+        wait_until(lambda: not host._turns.busy, 10, "the closed run leaves the line")
         assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
     finally:
         host.close()
@@ -307,4 +338,5 @@ def test_the_child_imports_little():
     code = "import sys, workers.engines.host.child, workers.engines.host.model; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
+    assert "workers.engines.host.child" in loaded
     assert not loaded & {"langchain_core", "pydantic", "celery", "redis", "onnxruntime", "numpy", "httpx", "tokenizers"}

@@ -6,6 +6,7 @@ terminal or a supervisor sends to all processes of a group, are for the worker, 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import signal
@@ -52,10 +53,16 @@ class Inbox:
                 self._requests.put(message)
 
 
-def main(descriptor: int) -> None:
-    """Serve the pipe behind a file descriptor until it closes."""
+def main(descriptor: int, lifeline: int) -> None:
+    """Serve the pipe behind a file descriptor until it closes.
+
+    Args:
+        descriptor: Of the pipe.
+        lifeline: Of a socket on which nothing is ever sent: it closes when the parent ends.
+    """
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
+    end_with(lifeline)
     _offer_to_the_kernel()
     pipe: Connection[Any, Any] = Connection(descriptor)
     spec: LoadSpec = pipe.recv()
@@ -103,6 +110,16 @@ def _resident() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def end_with(lifeline: int) -> None:
+    """Let the kernel end this process when the other end of a socket closes, even while a library holds the GIL.
+
+    Loading takes seconds in which no Python runs here; the inbox's thread would notice a dead parent only afterwards.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process (on Linux; elsewhere the inbox does)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _offer_to_the_kernel() -> None:

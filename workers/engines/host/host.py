@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Literal
 
 from agents.errors import Interrupted
+from knowledge.errors import UserError
 from workers.engines.host.memory import available_memory
 from workers.engines.host.process import HostProcess
 from workers.engines.host.protocol import Cancel, Cancelled, Delta, Done, Failed, LoadSpec, Request, RunEvent
-from workers.engines.host.turns import Turns
+from workers.engines.host.run import Run
+from workers.engines.host.turns import StopFlag, Turns
 from workers.errors import (
     EngineDown,
     EngineLost,
     EngineOutOfMemory,
     EngineProtocolError,
     EngineTimeout,
-    ModelBroken,
     ModelTooLarge,
 )
 
@@ -54,8 +55,9 @@ class HostStatus:
 class Host:
     """One model in one child process, shared by all threads of a worker.
 
-    Runs take turns in order of arrival. The child is started by the first run (or ``load``), and started again by the
-    next run after it died, after a pause that doubles with each death in a row.
+    Runs take turns in order of arrival; a slow reader of one does not hold up the next. The child is started by the
+    first run (or ``load``), and started again by the next run after it died, after a pause that doubles with each
+    death in a row.
 
     Args:
         spec: The model.
@@ -91,19 +93,21 @@ class Host:
             ModelBroken: the model can't be loaded.
             ModelTooLarge: the model does not fit this machine's memory.
         """
-        with self._turns.turn(stop):
-            process = self._ready_process(stop)
-            self._last_id += 1
-            try:
-                yield from self._run(process, replace(request, id=self._last_id), stop)
-            except (EngineLost, EngineTimeout) as error:
-                self._buried(error.message)
-                raise
-            self._deaths = 0
+        run = Run(stop)
+        ticket = self._turns.join()
+        driver = threading.Thread(
+            target=run.drive, args=(lambda: self._drive(ticket, request, run),), name="model-run", daemon=True
+        )
+        try:
+            driver.start()
+        except RuntimeError as error:  # the system gives no more threads
+            self._turns.leave(ticket)
+            raise EngineDown("No thread could be started for a run.", hint="Lower PHIQ_SLOTS.") from error
+        yield from run.read()
 
     def load(self, stop: threading.Event) -> None:
         """Load the model now and wait for it; raises what ``generate`` does."""
-        with self._turns.turn(stop):
+        with self._turns.hold(self._turns.join(), stop):
             self._ready_process(stop)
 
     def status(self) -> HostStatus:
@@ -126,7 +130,18 @@ class Host:
         if process is not None:
             process.kill()
 
-    def _run(self, process: HostProcess, request: Request, stop: threading.Event) -> Iterator[Delta | Done]:
+    def _drive(self, ticket: object, request: Request, stop: StopFlag) -> Iterator[Delta | Done]:
+        with self._turns.hold(ticket, stop):
+            process = self._ready_process(stop)
+            self._last_id += 1
+            try:
+                yield from self._run(process, replace(request, id=self._last_id), stop)
+            except (EngineLost, EngineTimeout) as error:
+                self._buried(error.message)
+                raise
+            self._deaths = 0
+
+    def _run(self, process: HostProcess, request: Request, stop: StopFlag) -> Iterator[Delta | Done]:
         ended = False
         process.send(request)
         try:
@@ -156,7 +171,7 @@ class Host:
             f"ONNX Runtime GenAI refused the run: {event.message}", hint="phiq doctor", subject=self._spec.folder
         )
 
-    def _ready_process(self, stop: threading.Event) -> HostProcess:
+    def _ready_process(self, stop: StopFlag) -> HostProcess:
         self._starting = True
         try:
             process = self._process
@@ -173,15 +188,20 @@ class Host:
             if self._closed.is_set():
                 raise EngineDown("The engine is closed.", hint="The worker is stopping.", subject=self._spec.folder)
             process.wait_ready(stop, self._limits.load)
-        except (EngineOutOfMemory, EngineTimeout, ModelBroken, ModelTooLarge) as error:
+        except (EngineOutOfMemory, EngineTimeout) as error:
             self._buried(error.message)
+            raise
+        except UserError as error:
+            # Waiting mends nothing there: the next run finds out at once.
+            self._problem = error.message
+            self._forget()
             raise
         finally:
             self._starting = False
         self._problem = ""
         return process
 
-    def _pause(self, stop: threading.Event) -> None:
+    def _pause(self, stop: StopFlag) -> None:
         while (left := self._not_before - time.monotonic()) > 0:
             if stop.wait(min(left, 0.1)):
                 raise Interrupted
@@ -190,13 +210,16 @@ class Host:
 
     def _buried(self, problem: str) -> None:
         """The child is dead or useless: forget it, and let the next one wait longer each time."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
+        self._forget()
         pause = min(_FIRST_PAUSE * 2**self._deaths, _LONGEST_PAUSE)
         self._deaths += 1
         self._not_before = time.monotonic() + pause
         self._problem = problem
+
+    def _forget(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
 
     def _check_memory(self) -> None:
         free = available_memory()

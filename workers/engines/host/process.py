@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import weakref
 from multiprocessing.connection import Connection
@@ -16,12 +15,14 @@ from typing import Any
 
 from agents.errors import Interrupted
 from workers.engines.host.protocol import Cancel, LoadFailed, LoadSpec, Ready, Request, RunEvent
+from workers.engines.host.turns import StopFlag
 from workers.errors import EngineLost, EngineNotInstalled, EngineOutOfMemory, EngineTimeout, ModelBroken
 
 _ROOT = Path(__file__).resolve().parents[3]
 # Neither fork (the libraries don't survive it) nor multiprocessing's spawn (it imports the worker's main module again).
 _MAIN = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from workers.engines.host.child import main; main(int(sys.argv[2]))"
+    "import sys; sys.path.insert(0, sys.argv[1]); from workers.engines.host.child import main; "
+    "main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _LOOK = 0.02
 """Seconds between looks at a caller's stop flag while waiting for the child."""
@@ -36,23 +37,27 @@ class HostProcess:
 
     def __init__(self, spec: LoadSpec) -> None:
         ours, theirs = socket.socketpair()
+        line, lifeline = socket.socketpair()
         try:
             self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-c", _MAIN, str(_ROOT), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-P", "-c", _MAIN, str(_ROOT), str(theirs.fileno()), str(line.fileno())],
+                pass_fds=[theirs.fileno(), line.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
         except BaseException:
             ours.close()
+            lifeline.close()
             raise
         finally:
             theirs.close()
+            line.close()
+        self._lifeline = lifeline  # held open, never written to
         self._pipe: Connection[Any, Any] = Connection(ours.detach())
         self._spec = spec
         self.ready: Ready | None = None
         # Also at the interpreter's end; a child that nobody refers to has nothing to do.
-        self._finalizer = weakref.finalize(self, _end, self._popen)
+        self._finalizer = weakref.finalize(self, _end, self._popen, lifeline)
         with contextlib.suppress(OSError):  # already dead: the first wait says so
             self._pipe.send(spec)
 
@@ -66,7 +71,7 @@ class HostProcess:
         """Whether the child runs."""
         return self._popen.poll() is None
 
-    def wait_ready(self, stop: threading.Event, timeout: float) -> Ready:
+    def wait_ready(self, stop: StopFlag, timeout: float) -> Ready:
         """Wait until the model is loaded and warm; may be called again after Interrupted.
 
         Raises:
@@ -107,7 +112,7 @@ class HostProcess:
         except OSError as error:
             raise self._lost() from error
 
-    def next_event(self, stop: threading.Event, timeout: float) -> RunEvent:
+    def next_event(self, stop: StopFlag, timeout: float) -> RunEvent:
         """Wait for the next event of a run.
 
         Raises:
@@ -122,7 +127,7 @@ class HostProcess:
         """End the child and wait for it; safe to call twice, and while another thread waits for an event."""
         self._finalizer()
 
-    def _next(self, stop: threading.Event, timeout: float) -> Any:
+    def _next(self, stop: StopFlag, timeout: float) -> Any:
         limit = time.monotonic() + timeout
         try:
             while True:
@@ -192,7 +197,8 @@ def _signal_name(code: int | None) -> str:
         return f"signal {-code}"
 
 
-def _end(popen: subprocess.Popen[bytes]) -> None:
+def _end(popen: subprocess.Popen[bytes], lifeline: socket.socket) -> None:
     # It holds nothing that could be lost, so it needs no polite end.
     popen.kill()
     popen.wait()
+    lifeline.close()

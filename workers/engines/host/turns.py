@@ -6,12 +6,25 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from agents.errors import Interrupted
 from workers.errors import EngineDown
 
 _LOOK = 0.05
 """Seconds between looks at a waiter's stop flag."""
+
+
+class StopFlag(Protocol):
+    """What is asked of a ``threading.Event`` here."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it, ``timeout`` seconds at most; returns whether to stop."""
+        ...
 
 
 class Turns:
@@ -33,13 +46,16 @@ class Turns:
         """How many wait, without the one whose turn it is."""
         return max(0, len(self._line) - 1)
 
-    @contextmanager
-    def turn(self, stop: threading.Event) -> Iterator[None]:
-        """Wait for the turn and hold it.
+    @property
+    def busy(self) -> bool:
+        """Whether somebody holds a turn or waits for one."""
+        return bool(self._line)
+
+    def join(self) -> object:
+        """Stand in line; returns the ticket, which must be given to ``hold`` or ``leave``.
 
         Raises:
             EngineDown: when the line is full.
-            Interrupted: when ``stop`` is set while waiting.
         """
         ticket = object()
         with self._changed:
@@ -51,6 +67,15 @@ class Turns:
                     waiting=len(self._line),
                 )
             self._line.append(ticket)
+        return ticket
+
+    @contextmanager
+    def hold(self, ticket: object, stop: StopFlag) -> Iterator[None]:
+        """Wait for a ticket's turn and hold it.
+
+        Raises:
+            Interrupted: when ``stop`` is set while waiting.
+        """
         try:
             with self._changed:
                 while self._line[0] is not ticket:
@@ -59,6 +84,10 @@ class Turns:
                     self._changed.wait(_LOOK)
             yield
         finally:
-            with self._changed:
-                self._line.remove(ticket)
-                self._changed.notify_all()
+            self.leave(ticket)
+
+    def leave(self, ticket: object) -> None:
+        """Give a ticket back; ``hold`` does it by itself."""
+        with self._changed:
+            self._line.remove(ticket)
+            self._changed.notify_all()

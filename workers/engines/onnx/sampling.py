@@ -51,7 +51,7 @@ def make_request(
     """
     temperature = options.temperature
     if temperature is None:
-        temperature = default.temperature
+        temperature = default.temperature or 0.0
         if temperature == 0 and (options.top_p is not None or options.top_k is not None):
             temperature = 1.0
     top_p = options.top_p if options.top_p is not None else default.top_p
