@@ -51,6 +51,15 @@ class SourceReport:
     error: UserError | None = None
 
 
+@dataclass(frozen=True)
+class Step:
+    """A long document is being written: ``done`` of its ``total`` passages are."""
+
+    source: str
+    done: int
+    total: int
+
+
 @dataclass
 class _Work:
     """A document that is not in the collection in this version."""
@@ -66,9 +75,6 @@ class _Work:
         return [part for part in self.splits if part.passage.id not in self.reusable]
 
 
-Progress = Callable[[str, int, int], None]
-
-
 def ingest(
     store: Store,
     collection: str,
@@ -77,10 +83,28 @@ def ingest(
     limits: LoadLimits | None = None,
     prune_under: str | None = None,
     keep: Names[str] = (),
-    progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Iterator[SourceReport]:
-    """Load files into a collection, one report a file as it is done.
+    """What :func:`ingest_steps` does, without the steps inside a document."""
+    steps = ingest_steps(
+        store, collection, files, limits=limits, prune_under=prune_under, keep=keep, should_stop=should_stop
+    )
+    for step in steps:
+        if isinstance(step, SourceReport):
+            yield step
+
+
+def ingest_steps(
+    store: Store,
+    collection: str,
+    files: Iterable[LoadedFile],
+    *,
+    limits: LoadLimits | None = None,
+    prune_under: str | None = None,
+    keep: Names[str] = (),
+    should_stop: Callable[[], bool] | None = None,
+) -> Iterator[Step | SourceReport]:
+    """Load files into a collection, one report a file as it is done, and steps while a long one is written.
 
     A file that can't be loaded is reported and does not stop the others. A changed document's new passages are
     written before its old ones are deleted, and a run that broke off is made whole by the next one.
@@ -93,20 +117,22 @@ def ingest(
         prune_under: A folder or address (empty: all): stored sources below it which are neither in ``files`` nor
             in ``keep`` are deleted. Failed files count as there.
         keep: Sources that still exist.
-        progress: Called with a source and its passages done and in all.
         should_stop: When it says so, the run ends after what is being written; nothing is pruned.
 
     Raises:
         CollectionInvalid: when the name can't be used or another embedding model made the collection.
         StoreUnavailable: when Chroma's server fails; what was reported is written.
     """
-    run = _Run(store, collection, limits or LoadLimits(), progress or (lambda *_: None), should_stop or (lambda: False))
+    run = _Run(store, collection, limits or LoadLimits(), should_stop or (lambda: False))
     seen: set[str] = set()
     for file in files:
         if run.stopped():
             break
         seen.add(file.source)
         yield from run.take(file)
+    # A stop may mean that another writer has the collection now: what waits is left to the next run.
+    if run.stopped():
+        return
     yield from run.flush()
     if prune_under is not None and not run.stopped():
         yield from run.prune(prune_under, seen.union(keep))
@@ -115,13 +141,10 @@ def ingest(
 class _Run:
     """The state of one ingest: the open collection, and documents waiting to be embedded together."""
 
-    def __init__(
-        self, store: Store, name: str, limits: LoadLimits, progress: Progress, stopped: Callable[[], bool]
-    ) -> None:
+    def __init__(self, store: Store, name: str, limits: LoadLimits, stopped: Callable[[], bool]) -> None:
         self._store = store
         self._name = name
         self._limits = limits
-        self._progress = progress
         self.stopped = stopped
         self._waiting: list[_Work] = []
         self._collection: Collection | None
@@ -130,7 +153,7 @@ class _Run:
         except CollectionNotFound:
             self._collection = None
 
-    def take(self, file: LoadedFile) -> Iterator[SourceReport]:
+    def take(self, file: LoadedFile) -> Iterator[Step | SourceReport]:
         """Load a file; embed and write when enough has gathered. A source that comes twice counts as its last."""
         if any(work.source == file.source for work in self._waiting):
             yield from self.flush()
@@ -147,7 +170,7 @@ class _Run:
         if sum(len(waiting.new) for waiting in self._waiting) >= _FLUSH:
             yield from self.flush()
 
-    def flush(self) -> Iterator[SourceReport]:
+    def flush(self) -> Iterator[Step | SourceReport]:
         """Write the documents that wait."""
         if not self._waiting:
             return
@@ -162,12 +185,13 @@ class _Run:
             if len(work.new) <= _FLUSH:
                 self._collection.put(work.new, vectors[at : at + len(work.new)], common)
                 at += len(work.new)
-            elif not self._write_long(self._collection, work, common):
-                return
+            else:
+                yield from self._write_long(self._collection, work, common)
+                if self.stopped():
+                    return
             self._collection.describe([part for part in work.splits if part.passage.id in work.reusable], common)
             # Only now: until here the old version was served, and a crash leaves both for the next run to mend.
             self._collection.remove(sorted(work.stored - {part.passage.id for part in work.splits}))
-            self._progress(work.source, len(work.splits), len(work.splits))
             yield SourceReport(work.source, "replaced" if work.stored else "added", len(work.splits))
 
     def prune(self, under: str, keep: set[str]) -> Iterator[SourceReport]:
@@ -203,16 +227,15 @@ class _Run:
             frozenset(same.intersection(part.passage.id for part in splits)),
         )
 
-    def _write_long(self, collection: Collection, work: _Work, common: dict[str, object]) -> bool:
-        """Write a document of many passages in steps; False when it was stopped between two of them."""
+    def _write_long(self, collection: Collection, work: _Work, common: dict[str, object]) -> Iterator[Step]:
+        """Write a document of many passages in steps; it ends between two of them when it is stopped."""
         new = work.new
         for at in range(0, len(new), _FLUSH):
             if self.stopped():
-                return False
+                return
             some = new[at : at + _FLUSH]
             collection.put(some, self._store.embedder.embed_array([part.embed_text for part in some]), common)
-            self._progress(work.source, at + len(some), len(work.splits))
-        return True
+            yield Step(work.source, len(work.splits) - len(new) + at + len(some), len(work.splits))
 
 
 def _document_key(data: bytes, name: str, embedder: Embedder) -> str:

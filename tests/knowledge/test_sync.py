@@ -11,7 +11,7 @@ import pytest
 from knowledge.embed import EmbedderConfig, load_embedder
 from knowledge.errors import CollectionInvalid, CollectionNotFound, StoreUnavailable
 from knowledge.store import Store, StoreConfig
-from knowledge.sync import LoadedFile, SourceReport, ingest
+from knowledge.sync import LoadedFile, SourceReport, Step, ingest, ingest_steps
 
 pytestmark = pytest.mark.service
 
@@ -152,12 +152,13 @@ def test_a_crash_between_writing_and_deleting_is_mended(store: Store, monkeypatc
 def test_a_long_document_that_was_stopped_goes_on_where_it_was(store: Store, embedder: CountingEmbedder) -> None:
     text = "\n".join(f"## Item {number}\nThe item number {number} costs {number} coins.\n" for number in range(300))
     given = [LoadedFile("list.md", "list.md", text.encode())]
-    steps: list[tuple[str, int, int]] = []
-    stopped = run(store, given, progress=lambda *step: steps.append(step), should_stop=lambda: bool(steps))
-    assert stopped == {}
-    assert steps == [("list.md", 128, 300)]
+    steps: list[Any] = []
+    for step in ingest_steps(store, "help", given, should_stop=lambda: bool(steps)):
+        steps.append(step)
+    assert steps == [Step("list.md", 128, 300)]
     embedder.texts.clear()
-    assert statuses(run(store, given)) == {"list.md": "replaced"}
+    steps = list(ingest_steps(store, "help", given))
+    assert steps == [Step("list.md", 256, 300), Step("list.md", 300, 300), SourceReport("list.md", "replaced", 300)]
     assert len(embedder.texts) == 300 - 128
     assert store.open("help").count() == 300
 
