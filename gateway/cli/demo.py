@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 QUESTIONS = (
     "How do I reset the Loop to its factory settings?",
-    "What does the warranty not cover?",
-    "How many people work for the company in Brazil?",
+    "How long does the warranty last?",
+    "Is there a discount for students?",
 )
 
 
@@ -63,7 +63,7 @@ def _tour(io: Io, settings: Settings) -> None:
     with _step(io, "Load a handbook: pages, a table, a Word file and a PDF", f"ingest {_near('handbook')}"):
         documents.ingest(io, [str(EXAMPLES / "handbook")])
     for number, question in enumerate(QUESTIONS):
-        title = ("Ask it", "", "Ask what it does not answer")[number]
+        title = ("Ask it", "", "Ask it what it does not say")[number]
         with _step(io, title, f"ask {shlex.quote(question)}"):
             work.ask(io, shared, [question])
     report = EXAMPLES / "field-trial-report.md"
@@ -131,6 +131,8 @@ def _step(io: Io, title: str, line: str, expected: str = "") -> Iterator[None]:
     """A heading, the command as people type it, and what it prints; an expected error is shown and passes."""
     if title:
         _say(io, f"\n{title}", style="bold")
+    else:
+        _say(io, "")
     _say(io, f"$ phiq {line}", style="cyan")
     try:
         yield

@@ -54,6 +54,7 @@ class _Text:
     def __init__(self, io: Io) -> None:
         self._io = io
         self._shown = ""
+        self._out = io.wrapper()
 
     def feed(self, event: Event) -> None:
         if event.type == "delta":
@@ -68,6 +69,7 @@ class _Text:
     def finish(self, text: str, *, whole: bool) -> None:
         """Complete what the stream may have lost, if all of it was asked for, and end the line."""
         if not whole:
+            self._out.finish()
             self._io.text("")
             return
         if not text.startswith(self._shown):
@@ -75,14 +77,17 @@ class _Text:
         rest = text.removeprefix(self._shown)
         if rest:
             self._print(rest)
-        if self._shown:
+        self._out.finish()
+        if self._shown and not self._shown.endswith("\n"):
             self._io.text("")
 
     def _print(self, text: str) -> None:
         self._shown += text
-        self._io.text(text, end="")
+        self._out.feed(text)
 
     def _again(self, why: str) -> None:
+        self._out.finish()
+        self._out = self._io.wrapper()
         self._io.text("")
         self._io.note(why, style="yellow")
         self._shown = ""

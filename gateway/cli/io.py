@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.wrap import Wrapper
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -62,6 +64,17 @@ class Io:
             return not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
         except (OSError, ValueError):
             return True
+
+    def wrapper(self) -> Wrapper:
+        """For text that streams: broken between words on a terminal, elsewhere as it is."""
+        return Wrapper(lambda text: self.text(text, end=""), self.out.width if self.out.is_terminal else 0)
+
+    def prose(self, text: str) -> None:
+        """A whole text on stdout."""
+        wrapper = self.wrapper()
+        wrapper.feed(text.rstrip("\n"))
+        wrapper.finish()
+        self.text("")
 
     def text(self, text: str, end: str = "\n") -> None:
         """Plain words on stdout, at once."""

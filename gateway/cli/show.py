@@ -50,7 +50,7 @@ def result(io: Io, made: Result, *, with_text: bool, told: set[str] | None = Non
     elif isinstance(made, IngestResult):
         ingested(io, made)
     elif with_text and made.text:
-        io.text(made.text)
+        io.prose(made.text)
     if isinstance(made, ChatResult):
         citations(io, made)
     notes(io, made, set() if told is None else told)
