@@ -135,6 +135,13 @@ class HubUnavailable(ServiceError):
     transient = True
 
 
+class PullRunning(ServiceError):
+    """Raised when another process is fetching the same model."""
+
+    code = "pull_running"
+    transient = True
+
+
 class EngineDown(ServiceError):
     """Raised when an engine's server can't be reached or refuses service for now."""
 

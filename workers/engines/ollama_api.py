@@ -107,9 +107,7 @@ class OllamaAPI:
             ModelNotFound: when the library has no such model.
             PhiqError: see ``show``.
         """
-        for part in self._stream(
-            "/api/pull", {"model": model, "stream": True}, None, model, stop, doing=f"pulling {model}"
-        ):
+        for part in self._pull_parts(model, stop):
             status = part.get("status")
             if not isinstance(status, str):
                 raise malformed(self.server, f"a part without a status: {json.dumps(part)[:120]}")
@@ -122,6 +120,17 @@ class OllamaAPI:
             if status == "success":
                 return
         raise self._cut(f"pulling {model}")
+
+    def _pull_parts(self, model: str, stop: threading.Event) -> Iterator[dict[str, Any]]:
+        try:
+            body = {"model": model, "stream": True}
+            yield from self._stream("/api/pull", body, None, model, stop, doing=f"pulling {model}")
+        except ModelNotFound as error:
+            raise ModelNotFound(
+                f"Ollama's library has no model '{model}'.",
+                hint="phiq models list names those of the Phi family.",
+                subject=self.server.uri,
+            ) from error
 
     def delete(self, model: str, stop: threading.Event) -> None:
         """Remove a model from Ollama.

@@ -1,0 +1,168 @@
+"""Getting a model onto this machine, and off it again: from the hub for ONNX, through Ollama for its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from agents.errors import Interrupted
+from workers.errors import ModelNotFound, PullRunning
+from workers.models.folder import check_folder
+from workers.models.hub import Hub, HubFolder
+from workers.models.profiles import lookup
+from workers.models.shelf import Manifest, Shelf
+from workers.settings import Settings
+
+Progress = Callable[[int, int, str], None]
+_REPO = re.compile(r"^(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<folder>[\w./-]*[\w.-]))?(?:@(?P<revision>[\w.-]+))?\Z")
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull brought. ``path`` is None for Ollama's; ``fetched`` is False when it was here already."""
+
+    uri: str
+    path: Path | None
+    revision: str = ""
+    size: int = 0
+    fetched: bool = True
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    repo: str
+    folder: str
+    revision: str | None = None
+
+
+def pull(
+    name: str, settings: Settings, progress: Progress | None = None, stop: threading.Event | None = None
+) -> Pulled:
+    """Get a model.
+
+    Args:
+        name: ``phi-3.5-mini`` or any other name of a Phi model, with or without ``onnx:``;
+            ``owner/repository/folder@revision`` of the hub; or ``ollama:NAME``.
+        settings: Where models lie, the hub's and Ollama's addresses.
+        progress: Called with bytes done, bytes in all (0: unknown), and what is being fetched.
+        stop: Ends the pull; what was fetched is kept, and the next pull goes on from there.
+
+    Raises:
+        ModelNotFound: an unknown name, or no build for this machine's provider.
+        PullRunning: another process is at it.
+        Interrupted: ``stop`` was set.
+        HubUnavailable, EngineDenied, ModelTooLarge, ModelBroken, StorageFull: from the hub.
+        EngineDown, EngineTimeout, EngineProtocolError: from Ollama.
+    """
+    stop = stop or threading.Event()
+
+    def report(done: int, total: int, what: str) -> None:
+        if stop.is_set():
+            raise Interrupted
+        if progress is not None:
+            progress(done, total, what)
+
+    if name.startswith("ollama:"):
+        from workers.engines.ollama_api import OllamaAPI
+
+        model = name.removeprefix("ollama:")
+        OllamaAPI(settings.ollama_url, settings.engine_timeout, name).pull(model, report, stop)
+        return Pulled(uri=name, path=None)
+    source = _source(name.removeprefix("onnx:"), settings.onnx_provider)
+    return _pull_onnx(source, Shelf(settings.data_dir), Hub(settings.hub_url), report)
+
+
+def remove(name: str, settings: Settings) -> None:
+    """Remove a model from the shelf (``NAME``) or from Ollama (``ollama:NAME``).
+
+    Raises:
+        ModelNotFound: when it is not there.
+        EngineDown, EngineTimeout, EngineProtocolError: from Ollama.
+    """
+    if name.startswith("ollama:"):
+        from workers.engines.ollama_api import OllamaAPI
+
+        model = name.removeprefix("ollama:")
+        OllamaAPI(settings.ollama_url, settings.engine_timeout, name).delete(model, threading.Event())
+        return
+    Shelf(settings.data_dir).remove(name.removeprefix("onnx:"))
+
+
+def _source(name: str, provider: str) -> _Source:
+    profile = lookup(name)
+    match = _REPO.match(name)
+    if profile is None and match is not None and ".." not in name:
+        repo = match["repo"]
+        own = re.sub(r"(?i)-onnx$", "", repo.split("/")[1]).lower()
+        return _Source(own, repo, match["folder"] or "", match["revision"])
+    if profile is None:
+        raise ModelNotFound(
+            f"'{name[:80]}' is no model that phiq knows how to get.",
+            hint="phiq models list names those of the Phi family; ollama:NAME pulls one through Ollama, "
+            "OWNER/REPOSITORY/FOLDER one from the hub.",
+            subject=name[:80],
+        )
+    if profile.onnx_repo is None or profile.onnx_folder is None:
+        other = (
+            f"phiq models pull ollama:{profile.ollama}" if profile.ollama else "phiq models add PATH takes your own."
+        )
+        raise ModelNotFound(f"No ONNX build of {profile.title} is known.", hint=other, subject=profile.name)
+    if profile.onnx_provider != provider:
+        raise ModelNotFound(
+            f"The known ONNX build of {profile.title} needs {profile.onnx_provider}; PHIQ_ONNX_PROVIDER is {provider}.",
+            hint=f"Set PHIQ_ONNX_PROVIDER={profile.onnx_provider} if there is such a device, or choose another model.",
+            subject=profile.name,
+        )
+    return _Source(profile.name, profile.onnx_repo, profile.onnx_folder)
+
+
+def _pull_onnx(source: _Source, shelf: Shelf, hub: Hub, progress: Progress) -> Pulled:
+    lock = FileLock(shelf.staging(f"{source.name}.lock"))
+    try:
+        with lock.acquire(timeout=0):
+            return _pull_locked(source, shelf, hub, progress)
+    except Timeout as error:
+        raise PullRunning(
+            f"{source.name} is being pulled already.",
+            hint="Wait for it; phiq models list shows it.",
+            subject=source.name,
+        ) from error
+
+
+def _pull_locked(source: _Source, shelf: Shelf, hub: Hub, progress: Progress) -> Pulled:
+    found = hub.folder(source.repo, source.folder, source.revision)
+    uri = f"onnx:{source.name}"
+    here = shelf.manifest(source.name)
+    if here is not None and (here.repo, here.revision, here.folder) == (found.repo, found.revision, found.folder):
+        path = shelf.path(source.name)
+        return Pulled(uri, path, found.revision, found.size, fetched=False)
+    # The commit is in the name: files of two versions never meet in one folder.
+    staging = shelf.staging(f"{source.name}@{found.revision[:12]}")
+    _drop_older(staging, source.name)
+    hub.fetch(found, staging, progress)
+    check_folder(staging, deep=True)
+    path = shelf.publish(staging, source.name, _manifest(found))
+    return Pulled(uri, path, found.revision, found.size)
+
+
+def _drop_older(staging: Path, name: str) -> None:
+    for old in staging.parent.glob(f"{name}@*"):
+        if old != staging:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _manifest(found: HubFolder) -> Manifest:
+    return Manifest(
+        kind="pulled",
+        repo=found.repo,
+        revision=found.revision,
+        folder=found.folder,
+        files={file.name: (file.size, file.sha256) for file in found.files},
+    )
