@@ -144,7 +144,7 @@ def _step(io: Io, title: str, line: str, expected: str = "") -> Iterator[None]:
 
 def _say(io: Io, text: str, style: str = "") -> None:
     if not io.json:
-        io.out.print(text, style=style or None, soft_wrap=True)
+        io.out.print(text, style=style or None, soft_wrap=not io.out.is_terminal)
 
 
 def _next(io: Io, model: str) -> None:

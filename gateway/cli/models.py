@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,14 +111,16 @@ def add(
 
 
 def remove(io: Io, name: ModelName) -> None:
-    """Take a model from this machine; a linked folder itself is left alone."""
-    _, shelf = _shelf()
-    entry = shelf.remove(name)
+    """Take a model (NAME, or ollama:NAME) from this machine; a linked folder itself is left alone."""
+    from workers.models.pull import remove as take_away
+
+    settings, shelf = _shelf()
+    linked = next((entry for entry in shelf.list() if entry.name == name and entry.kind == "linked"), None)
+    take_away(name, settings)
     if io.json:
-        io.document({"removed": entry.name})
+        io.document({"removed": name})
     else:
-        kept = f" Its folder {entry.path} is left as it is." if entry.kind == "linked" else ""
-        io.text(f"Removed {entry.name}.{kept}")
+        io.text(f"Removed {name}." + (f" Its folder {linked.path} is left as it is." if linked else ""))
 
 
 def path(io: Io, name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A model.")] = None) -> None:
@@ -129,9 +133,46 @@ def path(io: Io, name: Annotated[str | None, typer.Argument(metavar="[NAME]", he
         io.text(str(found))
 
 
-def pull(io: Io, name: ModelName) -> None:
-    """Get a model: NAME from the model hub, or ollama:NAME through Ollama. Goes on where it was interrupted."""
-    raise NotImplementedError(name, io)
+def pull(
+    io: Io,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="phi-3.5-mini, ollama:phi3.5, OWNER/REPOSITORY/FOLDER.")],
+) -> None:
+    """Get a model from the hub, or through Ollama. Goes on where it was interrupted."""
+    from workers.models.pull import pull as fetch
+
+    settings, _ = _shelf()
+    with _bytes_bar(io) as progress:
+        pulled = fetch(name, settings, progress)
+    if io.json:
+        io.document({"uri": pulled.uri, "path": pulled.path, "size": pulled.size, "fetched": pulled.fetched})
+        return
+    io.text(("Ready: " if pulled.fetched else "Here already: ") + pulled.uri)
+    io.note(f"Use it: phiq ask --model {pulled.uri} QUESTION, or for every job: phiq up --model {pulled.uri}")
+
+
+@contextmanager
+def _bytes_bar(io: Io) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A callable that moves a bar; on a plain stderr a line for each thing that is fetched."""
+    if not io.lively:
+        told: set[str] = set()
+
+        def line(_done: int, total: int, what: str) -> None:
+            if what not in told:
+                told.add(what)
+                io.note(f"fetching {what}" + (f" ({total / 1e6:,.0f} MB in all)" if total else ""))
+
+        yield line
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=io.err, transient=True) as bar:
+        task = bar.add_task("asking", total=None)
+
+        def move(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=what)
+
+        yield move
 
 
 def _shelf() -> tuple[Settings, Shelf]:

@@ -9,6 +9,7 @@ from gateway.cli.io import Io
 
 if TYPE_CHECKING:
     from agents.contract import ChatResult, IngestResult, Result, SearchResult
+    from knowledge.types import Passage
     from workers.jobs import JobRecord
 
 
@@ -46,7 +47,7 @@ def result(io: Io, made: Result, *, with_text: bool, told: set[str] | None = Non
     from agents.contract import ChatResult, IngestResult, SearchResult
 
     if isinstance(made, SearchResult):
-        passages(io, made)
+        found(io, made)
     elif isinstance(made, IngestResult):
         ingested(io, made)
     elif with_text and made.text:
@@ -59,28 +60,34 @@ def result(io: Io, made: Result, *, with_text: bool, told: set[str] | None = Non
 def citations(io: Io, made: ChatResult) -> None:
     """One line a cited passage: its number, title, place."""
     seen: set[int] = set()
+    passages = {passage.id: passage for passage in made.passages}
     lines = []
     for citation in made.citations:
         if citation.marker not in seen:
             seen.add(citation.marker)
+            passage = passages.get(citation.passage_id)
+            heading = _inner(passage) if passage is not None else ""
             page = f", page {citation.page}" if citation.page else ""
-            lines.append(f"  [{citation.marker}] {citation.title}{page} - {near(citation.source)}")
+            lines.append(f"  [{citation.marker}] {citation.title}{heading}{page} - {near(citation.source)}")
     if lines:
         io.text("\n" + "\n".join(lines))
 
 
-def passages(io: Io, made: SearchResult) -> None:
+def found(io: Io, made: SearchResult) -> None:
     """Found passages, best first."""
     if not made.passages:
         io.note("Nothing found.")
     for number, passage in enumerate(made.passages, 1):
         page = f", page {passage.page}" if passage.page else ""
-        # A heading's path often begins with the title.
-        inner = passage.heading.removeprefix(passage.title).removeprefix(" > ")
-        heading = f" > {inner}" if inner else ""
-        io.text(f"{number}. {passage.title}{heading}{page}  ({passage.score:.2f})  {near(passage.source)}")
+        io.text(f"{number}. {passage.title}{_inner(passage)}{page}  ({passage.score:.2f})  {near(passage.source)}")
         text = " ".join(passage.text.split())
         io.text("   " + (text if len(text) <= 240 else text[:239].rsplit(" ", 1)[0] + " …"))
+
+
+def _inner(passage: Passage) -> str:
+    """The heading below the title; its path often begins with the title itself."""
+    inner = passage.heading.removeprefix(passage.title).removeprefix(" > ")
+    return f" > {inner}" if inner else ""
 
 
 def ingested(io: Io, made: IngestResult) -> None:
