@@ -27,12 +27,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = ("redis", "chroma")
 # Starts a stack, says so, and waits to be ended.
 SUPERVISOR = """
+import contextlib
 import sys
 from pathlib import Path
 from workers.settings import Settings
 from workers.stack import Stack
 
-with Stack(Settings(data_dir=Path(sys.argv[1])), parts=sys.argv[2].split(",")) as stack:
+stack = Stack(Settings(data_dir=Path(sys.argv[1])), parts=sys.argv[2].split(","))
+# A signal between the line and the waiting raises here, and one while waiting does not.
+with contextlib.suppress(KeyboardInterrupt), stack:
     print("up", flush=True)
     stack.wait()
 print("down", flush=True)
@@ -285,9 +288,9 @@ def test_given_newer_redis_data_when_only_an_older_redis_is_there_then_it_is_not
 
 
 def test_given_addresses_in_the_settings_then_those_are_used_and_nothing_is_started(
-    settings: Callable[..., Settings], redis_server: str
+    settings: Callable[..., Settings], redis_server: str, chroma_server: str
 ) -> None:
-    ours = settings(redis_url=redis_server, chroma_url="http://127.0.0.1:9")
+    ours = settings(redis_url=redis_server, chroma_url=chroma_server)
     with Stack(ours, parts=SERVERS) as stack:
         assert [(part.name, part.pid, part.state) for part in stack.parts()] == [
             ("redis", None, "external"),
@@ -296,6 +299,87 @@ def test_given_addresses_in_the_settings_then_those_are_used_and_nothing_is_star
         assert redis_server not in repr(stack.parts())
         # Another terminal without the variables finds them through the stack.
         assert connections.redis_url(settings()) == redis_server
+
+
+@pytest.mark.parametrize(
+    ("part", "address"), [("redis", "redis://:hush@127.0.0.1:9/0"), ("chroma", "http://127.0.0.1:9")]
+)
+def test_given_an_address_where_nobody_answers_then_it_is_said_at_once_and_nothing_stays(
+    settings: Callable[..., Settings], redis_binary: str, part: str, address: str
+) -> None:
+    ours = settings(**{f"{part}_url": address})
+    with pytest.raises(StackFailed) as failed:
+        Stack(ours).start()
+    assert failed.value.subject == part
+    assert f"PHIQ_{part.upper()}_URL" in failed.value.hint
+    assert "hush" not in str(failed.value.to_dict())
+    assert state.read(ours.data_dir) is None
+
+
+def test_given_ctrl_c_while_a_part_still_starts_then_what_was_started_is_stopped(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from pathlib import Path
+from workers.settings import Settings
+from workers.stack import Stack, members
+def never_healthy(self, pid):
+    print(pid, flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+    return "it is not healthy yet"
+members.RedisMember.problem = never_healthy
+try:
+    with Stack(Settings(data_dir=Path(sys.argv[1])), parts=["redis"]):
+        print("up")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, cwd=PROJECT, timeout=60
+    )
+    pid, ending = answer.stdout.split()
+    assert ending == "interrupted"
+    assert not psutil.pid_exists(int(pid))
+    assert state.read(tmp_path) is None
+
+
+def test_given_a_part_that_will_not_end_when_ctrl_c_comes_again_then_it_is_killed_at_once(
+    tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
+    program = """
+import contextlib, sys
+from pathlib import Path
+from workers.settings import Settings
+from workers.stack import Stack, members
+stubborn = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+log = Path(sys.argv[1]) / "logs" / "redis.log"
+members.RedisMember.argv = lambda self: [sys.executable, "-c", stubborn]
+members.RedisMember.problem = lambda self, pid: "" if "deaf" in log.read_text() else "starting"
+members.RedisMember.grace = 600.0
+def tell(event):
+    print(event.kind, flush=True)
+# A signal between the line and the waiting raises here, and one while waiting does not.
+stack = Stack(Settings(data_dir=Path(sys.argv[1])), tell, parts=["redis"])
+with contextlib.suppress(KeyboardInterrupt), stack:
+    print(stack.parts()[0].pid, flush=True)
+    stack.wait()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=PROJECT
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline().strip() for _ in range(3)]
+        assert lines[:2] == ["starting", "ready"]
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "stopping\n"
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "stopped\n"
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0
+    assert not psutil.pid_exists(int(lines[2]))
 
 
 def test_given_a_data_folder_that_is_a_file_then_the_error_names_it_and_the_variable(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Collection
@@ -10,13 +11,15 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from workers.errors import AlreadyRunning
+from workers.errors import AlreadyRunning, StackFailed
 from workers.settings import Settings
-from workers.stack import folders, stale, state
+from workers.stack import folders, health, stale, state
 from workers.stack.interrupts import Interrupts
 from workers.stack.keeper import Keeper
 from workers.stack.members import BeatMember, ChromaMember, Member, RedisMember, WorkerMember
 from workers.stack.report import OnEvent, Part, StackEvent
+
+log = logging.getLogger(__name__)
 
 PARTS = ("redis", "chroma", "worker", "beat")
 _TICK_SECONDS = 0.2
@@ -124,13 +127,14 @@ class Stack:
         redis = chroma = None
         if self._settings.redis_url is not None:
             self._redis_url = self._settings.redis_url.get_secret_value()
-            self._external.append(Part("redis", "PHIQ_REDIS_URL", None, None, "external"))
+            # Shown by the variable's name: the address may hold a password.
+            self._external.append(_external("redis", "PHIQ_REDIS_URL", health.redis(self._redis_url)))
         elif "redis" in self._wanted:
             redis = RedisMember(self._settings)
             servers.append(self._launch(redis))
         if self._settings.chroma_url:
             self._chroma_url = self._settings.chroma_url
-            self._external.append(Part("chroma", self._chroma_url, None, None, "external"))
+            self._external.append(_external("chroma", self._chroma_url, health.chroma(self._chroma_url)))
         elif "chroma" in self._wanted:
             chroma = ChromaMember(self._settings)
             servers.append(self._launch(chroma))
@@ -164,9 +168,13 @@ class Stack:
 
     def _watch(self) -> None:
         while not self._stopping.wait(_TICK_SECONDS):
-            changed = [keeper.tick() for keeper in self._keepers]
-            if any(changed):
-                self._record()
+            try:
+                changed = [keeper.tick() for keeper in self._keepers]
+                if any(changed):
+                    self._record()
+            except Exception:
+                # One odd look (a full disk, a callback that fails) must not end the watch over all parts.
+                log.exception("the stack could not be looked after")
 
     def _record(self) -> None:
         records = [record for keeper in self._keepers if (record := keeper.record())]
@@ -195,3 +203,14 @@ class Stack:
 
     def _tell(self, kind: str, part: str, message: str) -> None:
         self._on_event(StackEvent(kind, part, message))  # type: ignore[arg-type]
+
+
+def _external(name: str, address: str, problem: str) -> Part:
+    if problem:
+        variable = f"PHIQ_{name.upper()}_URL"
+        raise StackFailed(
+            f"The {name} that {variable} names can't be used: {problem}.",
+            hint=f"Start it, mend {variable}, or unset it: phiq then starts its own.",
+            subject=name,
+        )
+    return Part(name, address, None, None, "external")
