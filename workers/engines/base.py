@@ -6,12 +6,15 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
-
-from langchain_core.language_models import BaseChatModel
+from typing import TYPE_CHECKING, Literal
 
 from workers.errors import EngineUnknown
-from workers.jobs import GenerationOptions
+
+if TYPE_CHECKING:
+    # Over a second to import: `phiq submit` checks a URI without ever making a model.
+    from langchain_core.language_models import BaseChatModel
+
+    from workers.jobs import GenerationOptions
 
 _URI = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*):(?P<name>\S{1,512})$")
 
