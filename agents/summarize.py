@@ -83,7 +83,7 @@ class _Summary:
         self._wish = prompts.Wish(request.sentences, request.focus, request.language)
         self._budget = Budget(model)
         self._tally = Tally()
-        self._done = self._total = 0
+        self._done = self._total = self._cut = 0
 
     def run(self) -> Iterator[Chunk]:
         sentences = sum(len(split_sentences(text.text)) for text in self._texts)
@@ -160,8 +160,7 @@ class _Summary:
             answer = read_filled(self._model, messages, self._tally, f"the summary of {what}")
             text, cut = answer.text.strip(), answer.finish_reason == "length"
             self._checkpoints.put(key, json.dumps([text, cut]))
-        if cut:
-            self._tally.note(f"The summary of {what} was cut off at the model's limit; what followed is missing.")
+        self._cut += cut
         self._done += 1
         return str(text)
 
@@ -179,6 +178,9 @@ class _Summary:
                 break
         else:
             raise empty_answer("the summary")
+        if self._cut:
+            steps = f"{self._cut} of {self._done} summaries of parts"
+            self._tally.note(f"{steps} were cut off at the model's limit: allow it more tokens (max_tokens).")
         if answer.finish_reason == "length":
             self._tally.note(CUT_OFF)
         if foreign := foreign_numbers(_LIST_MARK.sub("", text), "\n".join(source.text for source in self._texts)):

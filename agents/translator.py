@@ -118,7 +118,7 @@ class Translator:
             start = piece.index(core)
             out += piece[:start] + translated.text + piece[start + len(core) :]
             problems += translated.problems
-        return Translated(out, tuple(problems))
+        return Translated(out, tuple(dict.fromkeys(problems)))
 
     def _fits(self, messages: list[BaseMessage], text: str) -> bool:
         return self._budget.fits(messages) and LONGER * self._budget.tokens(text) <= self._budget.answer

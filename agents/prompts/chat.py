@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agents.checks.markers import without_markers
 from agents.contract import Message
 from agents.prompts.frame import frame, one_line, tag_for
 from knowledge.types import Passage
@@ -47,10 +48,10 @@ def grounded(passages: Sequence[Passage], conversation: Sequence[Message]) -> li
     *earlier, question = turns
     if earlier and earlier[0].role == "user":
         # Some chat templates refuse two user turns in a row, so the passages share the first one.
-        messages += [HumanMessage(f"{block}\n\n{earlier[0].content}"), *_turns(earlier[1:])]
+        messages += [HumanMessage(f"{block}\n\n{earlier[0].content}"), *_turns(_unmarked(earlier[1:]))]
         messages.append(HumanMessage(f"{question.content}\n\n{REMINDER}"))
     else:
-        messages += _turns(earlier)
+        messages += _turns(_unmarked(earlier))
         messages.append(HumanMessage(f"{block}\n\nQuestion: {question.content}\n\n{REMINDER}"))
     return messages
 
@@ -66,6 +67,16 @@ def plain(conversation: Sequence[Message]) -> list[BaseMessage]:
 def _split(conversation: Sequence[Message]) -> tuple[str, list[Message]]:
     own = "\n".join(message.content for message in conversation if message.role == "system")
     return own, [message for message in conversation if message.role != "system"]
+
+
+def _unmarked(turns: Sequence[Message]) -> list[Message]:
+    """Earlier answers without their markers, which point to passages of another search."""
+    return [
+        turn.model_copy(update={"content": without_markers(turn.content) or turn.content})
+        if turn.role == "assistant"
+        else turn
+        for turn in turns
+    ]
 
 
 def _turns(turns: Sequence[Message]) -> list[BaseMessage]:
