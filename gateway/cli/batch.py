@@ -127,3 +127,5 @@ def _display(io: Io, jobs: Sequence[Named]) -> Iterator[Any]:
                 progress.update(rows[record.id], visible=len(jobs) <= ROWS)
 
         yield update
+        for row in rows.values():
+            progress.update(row, visible=False)  # the results follow, each under its name

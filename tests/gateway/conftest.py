@@ -74,9 +74,14 @@ def spawn(stack: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli", *map(str, arguments)],
             cwd=ROOT,
-            env={**os.environ, "PHIQ_DATA_DIR": str(stack.data_dir), "PHIQ_ALLOW_FAKE_ENGINE": "true"},
             text=True,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options},
+            **{
+                "env": {**os.environ, "PHIQ_DATA_DIR": str(stack.data_dir), "PHIQ_ALLOW_FAKE_ENGINE": "true"},
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "stdin": subprocess.DEVNULL,
+                **options,
+            },
         )
         started.append(process)
         return process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -216,6 +217,37 @@ def test_ctrl_c_cancels_the_job_and_exits_with_130(spawn: Spawn, run: Run, wait_
     newest = run("jobs", "--json", "--kind", "complete").json
     mine = next(job for job in newest if job["metadata"].get("name") == "stop me")
     wait_until(lambda: run("jobs", mine["id"], "--json").json["state"] == "cancelled", 15, "job cancelled")
+
+
+def test_ctrl_c_cancels_a_whole_batch(spawn: Spawn, run: Run, wait_until: Callable[..., Any], tmp_path: Path) -> None:
+    names = [str(tmp_path / f"batch-{number}.txt") for number in range(4)]
+    for name in names:
+        Path(name).write_text("go on", encoding="utf-8")
+
+    def states() -> list[str]:
+        jobs = run("jobs", "--json", "--kind", "complete", "--limit", "50").json
+        return [job["state"] for job in jobs if job["metadata"].get("name") in names]
+
+    process = spawn("complete", *names, "-m", SLOW)
+    wait_until(lambda: states().count("running") == 2, 30, "both slots busy")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    wait_until(lambda: states() == ["cancelled"] * 4, 15, "all cancelled")
+
+
+def test_a_job_nobody_serves_says_so_while_it_waits(tmp_path: Path, spawn: Spawn) -> None:
+    from workers.settings import Settings
+    from workers.stack import Stack
+
+    settings = Settings(data_dir=tmp_path / "alone")
+    with Stack(settings, parts=["redis"]):
+        process = spawn("ask", "hello", env={**os.environ, "PHIQ_DATA_DIR": str(settings.data_dir)})
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Waiting: ")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
 
 
 def test_watching_can_be_left_without_harm(spawn: Spawn, run: Run) -> None:
