@@ -349,3 +349,12 @@ def test_a_password_in_the_address_is_sent_and_never_shown(server, say, caplog):
     assert server.requests[0].headers["Authorization"].startswith("Basic ")
     shown = json.dumps(caught.value.to_dict()) + repr(engine.__dict__) + caplog.text
     assert "s3cret-word" not in shown
+
+
+def test_a_reasoning_models_thoughts_are_no_part_of_its_answer(server, say, model):
+    server.replies[CHAT] = say.reply(parts=say.ollama(["<th", "ink>hm", "</think>", "\n\n", "Four", "."]))
+    made = model(name="phi4-reasoning")
+    message = made.invoke("2 + 2?")
+    assert message.content == "Four."
+    assert message.additional_kwargs["reasoning_content"] == "hm"
+    assert "".join(chunk.content for chunk in made.stream("2 + 2?")) == "Four."

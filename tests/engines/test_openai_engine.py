@@ -301,3 +301,12 @@ def test_no_key_in_the_environment_is_ever_picked_up(server, say, monkeypatch):
     engine = OpenAIEngine(EngineURI("openai", "m"), f"{server.url}/v1", None, 4096, 5.0)
     engine.chat_model(GenerationOptions(), threading.Event()).invoke("x")
     assert "Authorization" not in server.requests[0].headers
+
+
+def test_a_reasoning_models_thoughts_are_no_part_of_its_answer(server, say, model):
+    server.replies[CHAT] = say.reply(parts=say.openai(["<th", "ink>hm", "</think>", "\n\n", "Four", "."]))
+    made = model(name="phi4-reasoning")
+    message = made.invoke("2 + 2?")
+    assert message.content == "Four."
+    assert message.additional_kwargs["reasoning_content"] == "hm"
+    assert "".join(chunk.content for chunk in made.stream("2 + 2?")) == "Four."

@@ -26,6 +26,7 @@ from workers.engines.estimate import floor
 from workers.engines.markers import note_of
 from workers.engines.ollama_api import ModelFacts, OllamaAPI
 from workers.engines.remote import Budget, check_images, count, disarm, guarded
+from workers.engines.thinking import split_thoughts
 from workers.errors import EngineDown, ModelNotFound
 from workers.jobs import GenerationOptions
 from workers.models.profiles import Sampling, lookup
@@ -43,6 +44,7 @@ class OllamaChatModel(ChatOllama):
     budget: Budget = Budget(4096, 1024)
     max_tokens: int | None = None
     sees: bool = False
+    thinks: bool = Field(default=False, description="the model writes its thoughts before its answer")
     stops: list[str] = Field(default_factory=list)
     halt: threading.Event = Field(default_factory=threading.Event, exclude=True, repr=False)
 
@@ -125,6 +127,16 @@ class OllamaChatModel(ChatOllama):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        chunks = self._run(messages, stop, run_manager, **kwargs)
+        yield from split_thoughts(chunks) if self.thinks else chunks
+
+    def _run(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run_manager: CallbackManagerForLLMRun | None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
         for chunk in guarded(super()._stream(messages, stop, run_manager, **kwargs), self.api.server):
             if (chunk.generation_info or {}).get("done") is True and isinstance(chunk.message, AIMessageChunk):
                 chunk.message.chunk_position = "last"
@@ -194,6 +206,7 @@ class OllamaEngine(Engine):
             budget=budget,
             max_tokens=options.max_tokens,
             sees=sees,
+            thinks=bool(profile and profile.reasoning),
             stops=list(options.stop),
             halt=stop,
             profile={

@@ -21,6 +21,7 @@ from workers.engines.estimate import floor, tokens_of
 from workers.engines.markers import note_of
 from workers.engines.openai_api import Completions
 from workers.engines.remote import Budget, check_images, count, disarm, guarded
+from workers.engines.thinking import split_thoughts
 from workers.errors import EngineDenied, OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.profiles import lookup
@@ -35,6 +36,7 @@ class OpenAIChatModel(ChatOpenAI):
 
     budget: Budget = Budget(4096, 1024)
     sees: bool = False
+    thinks: bool = Field(default=False, description="the model writes its thoughts before its answer")
     stops: list[str] = Field(default_factory=list)
     uri: str = "openai"
 
@@ -64,6 +66,16 @@ class OpenAIChatModel(ChatOpenAI):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        chunks = self._run(messages, stop, run_manager, **kwargs)
+        yield from split_thoughts(chunks) if self.thinks else chunks
+
+    def _run(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run_manager: CallbackManagerForLLMRun | None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         check_images(messages, sees=self.sees, uri=self.uri)
@@ -198,6 +210,7 @@ class OpenAIEngine(Engine):
             max_tokens=options.max_tokens,
             budget=budget,
             sees=sees,
+            thinks=bool(profile and profile.reasoning),
             stops=list(options.stop),
             uri=str(self.uri),
             profile={

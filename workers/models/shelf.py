@@ -58,7 +58,7 @@ class Shelf:
     """The models under ``data_dir``; makes nothing until something is added."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.root = Path(data_dir) / "models"
+        self.root = Path(data_dir).expanduser() / "models"
 
     def path(self, name: str) -> Path:
         """The folder of a model.
@@ -156,7 +156,7 @@ class Shelf:
             ModelNotFound: for names that are no plain file names (path tricks).
         """
         profile = lookup(name)
-        if profile is not None and not (self.root / name if _NAME.match(name) else self.root / ".none").exists():
+        if profile is not None and not self._dropped_in(name):
             name = profile.name
         if not _NAME.match(name):
             raise ModelNotFound(
@@ -192,6 +192,10 @@ class Shelf:
             return Manifest(**value)
         except (OSError, ValueError, TypeError):
             return None
+
+    def _dropped_in(self, name: str) -> bool:
+        """Whether someone put a folder of just this name on the shelf by hand; then it is meant."""
+        return _NAME.match(name) is not None and (self.root / name).exists()
 
     def _entry(self, name: str) -> ShelfEntry | None:
         folder = self._locate(name)

@@ -1,0 +1,27 @@
+"""docs/engines.md shows the profiles as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workers.models.profiles import PROFILES
+from workers.models.table import markdown, refresh
+
+PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
+
+
+def test_the_page_is_current():
+    text = PAGE.read_text(encoding="utf-8")
+    assert refresh(text) == text, "run: python -m workers.models.table docs/engines.md"
+
+
+def test_every_profile_is_in_the_table():
+    table = markdown()
+    assert all(f"| `{profile.name}` |" in table for profile in PROFILES)
+
+
+def test_a_page_without_a_place_for_the_table_is_an_error():
+    with pytest.raises(ValueError, match="no place"):
+        refresh("# Engines\n")

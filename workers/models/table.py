@@ -1,0 +1,79 @@
+"""The profiles as a table for docs/engines.md; a test checks that the page is current.
+
+``python -m workers.models.table docs/engines.md`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from workers.models.profiles import PROFILES, UNVERIFIED, Profile
+
+BEGIN = "<!-- profiles: made by `python -m workers.models.table docs/engines.md`, don't edit -->"
+END = "<!-- /profiles -->"
+
+
+def markdown() -> str:
+    """The table, with a line of sources a model."""
+    lines = [
+        "| Model | Size | Context | Sees | Languages | Tool calls | Reasons | Ollama | ONNX on the hub | Licence |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(profile) for profile in PROFILES),
+        "",
+        "Where the figures were read; what is not named here is marked `unverified` in the table of data and was",
+        "taken from general knowledge of the model:",
+        "",
+        *(f"- `{profile.name}`: {_sources(profile)}" for profile in PROFILES),
+    ]
+    return "\n".join(lines)
+
+
+def refresh(text: str) -> str:
+    """A page with its table made anew.
+
+    Raises:
+        ValueError: when the page has no place for it.
+    """
+    before, found, rest = text.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise ValueError("the page has no place for the table")
+    return f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}"
+
+
+def _row(profile: Profile) -> str:
+    onnx = f"`{profile.onnx_repo}/{profile.onnx_folder}`" if profile.onnx_repo else "none known"
+    if profile.onnx_provider != "cpu":
+        onnx += f" ({profile.onnx_provider} only)"
+    languages = ", ".join(profile.languages) if len(profile.languages) < 4 else f"{len(profile.languages)}"
+    cells = (
+        f"`{profile.name}`",
+        profile.parameters,
+        f"{profile.context:,}",
+        _yes(profile.vision),
+        languages,
+        _yes(profile.tool_calls),
+        _yes(profile.reasoning),
+        f"`{profile.ollama}`" if profile.ollama else "none",
+        onnx,
+        profile.licence,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _sources(profile: Profile) -> str:
+    pages: dict[str, list[str]] = {}
+    for figure, page in profile.sources.items():
+        if page != UNVERIFIED:
+            pages.setdefault(page, []).append(figure.replace("_", " "))
+    return "; ".join(f"{', '.join(figures)}: <{page}>" for page, figures in pages.items()) or UNVERIFIED
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+if __name__ == "__main__":
+    page = Path(sys.argv[1])
+    page.write_text(refresh(page.read_text(encoding="utf-8")), encoding="utf-8")
