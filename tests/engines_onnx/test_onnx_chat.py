@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 
@@ -211,7 +213,7 @@ def test_closing_a_stream_ends_the_run(chat):
     started = time.monotonic()
     assert chat(max_tokens=2).invoke("hi").usage_metadata["output_tokens"] == 2
     # The next run did not wait for what was left of the closed one.
-    assert time.monotonic() - started < whole / 3
+    assert time.monotonic() - started < whole / 2
 
 
 def test_stop_set_before_the_run_starts_nothing(chat, stop):
@@ -220,27 +222,32 @@ def test_stop_set_before_the_run_starts_nothing(chat, stop):
         chat(max_tokens=2).invoke("hi")
 
 
-def test_the_parents_threads_go_on_while_the_model_reads_a_long_prompt(chat):
-    gaps, ended = [], threading.Event()
-
-    def beat() -> None:
-        last = time.monotonic()
-        while not ended.wait(0.01):
-            now = time.monotonic()
-            gaps.append(now - last)
-            last = now
-
-    heart = threading.Thread(target=beat)
+def test_the_parents_threads_go_on_while_the_child_is_busy(engine, chat):
+    """A stopped child stands for one that is deep in the library for as long as one likes."""
     model = chat(max_tokens=8)
     model.invoke("warm")
-    heart.start()
-    started = time.monotonic()
-    model.invoke(LONG)
-    took = time.monotonic() - started
-    ended.set()
-    heart.join(5)
-    assert len(gaps) > took / 0.1
-    assert max(gaps) < 0.5
+    pid = engine._runtime.host.status().pid
+    results: list[str] = []
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        job = threading.Thread(target=lambda: results.append(model.invoke(LONG).content))
+        job.start()
+        beats, heart = [], threading.Thread(target=lambda: beats.extend(_beat(20)))
+        heart.start()
+        heart.join(10)
+        assert len(beats) == 20
+        assert engine.status().state == "ready"
+        assert model.get_num_tokens_from_messages([HumanMessage(LONG)]) > 800
+        assert results == []
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    job.join(30)
+    assert len(results) == 1
+
+
+def _beat(count: int) -> list[float]:
+    pause = threading.Event()
+    return [time.monotonic() for _ in range(count) if not pause.wait(0.01)]
 
 
 def test_several_threads_take_turns_and_each_gets_its_own_words(chat):

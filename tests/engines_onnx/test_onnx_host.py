@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from agents.errors import Interrupted
-from workers.engines.host import memory
+from workers.engines.host import child, memory
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.protocol import Delta, Done, LoadSpec, Request
 from workers.engines.onnx.folder import ModelFolder
@@ -151,15 +151,15 @@ def test_the_child_ends_with_its_parent(tiny, state, end):
         text=True,
     )
     try:
-        child = psutil.Process(int(parent.stdout.readline()))
-        assert child.ppid() == parent.pid
+        hosted = psutil.Process(int(parent.stdout.readline()))
+        assert hosted.ppid() == parent.pid
         if end == "SIGKILL":
             os.kill(parent.pid, signal.SIGKILL)
         else:
             parent.stdin.write("\n")
             parent.stdin.flush()
         parent.wait(20)
-        assert _gone(child.pid)
+        assert _gone(hosted.pid)
     finally:
         if parent.poll() is None:
             parent.kill()
@@ -168,12 +168,13 @@ def test_the_child_ends_with_its_parent(tiny, state, end):
         parent.stdout.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere SIGIO ends no process; the inbox's thread does")
 def test_a_dead_parent_ends_a_child_whose_library_holds_the_gil():
     ours, theirs = socket.socketpair()
     # A match that never ends holds the GIL as a library that loads gigabytes does.
     code = "import re, sys; from workers.engines.host.child import end_with; end_with(int(sys.argv[1]))\n"
     code += "print('busy', flush=True); re.match('(a+)+$', 'a' * 60 + 'b')"
-    child = subprocess.Popen(
+    busy = subprocess.Popen(
         [sys.executable, "-c", code, str(theirs.fileno())],
         cwd=ROOT,
         pass_fds=[theirs.fileno()],
@@ -181,15 +182,15 @@ def test_a_dead_parent_ends_a_child_whose_library_holds_the_gil():
     )
     theirs.close()
     try:
-        assert child.stdout.readline() == b"busy\n"
-        assert child.poll() is None
+        assert busy.stdout.readline() == b"busy\n"
+        assert busy.poll() is None
         ours.close()
-        assert child.wait(10) == -signal.SIGIO
+        assert busy.wait(10) == -signal.SIGIO
     finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait(10)
-        child.stdout.close()
+        if busy.poll() is None:
+            busy.kill()
+            busy.wait(10)
+        busy.stdout.close()
 
 
 def test_a_reader_that_stands_still_holds_up_nobody(host, stop):
@@ -307,6 +308,19 @@ def test_a_broken_folder_is_said_with_its_reason(broken_copy, harm, stop, capfd)
         assert host.status().state == "down"
     finally:
         host.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (MemoryError(), "memory"),
+        (RuntimeError("std::bad_alloc"), "memory"),
+        (RuntimeError("BFCArena: Failed to allocate memory for requested buffer of size 99"), "memory"),
+        (RuntimeError("no such operator"), "broken"),
+    ],
+)
+def test_the_librarys_words_for_no_memory_are_understood(error, trouble):
+    assert child._trouble(error, "broken") == trouble
 
 
 def test_what_is_no_model_folder_is_said_before_a_process_starts(tmp_path):

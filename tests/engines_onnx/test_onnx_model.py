@@ -59,6 +59,15 @@ def test_reading_in_chunks_changes_nothing(model, monkeypatch):
     assert [event for event in model.run(request, lambda: False) if not isinstance(event, Prefilled)] == chunked
 
 
+def test_reading_in_chunks_changes_nothing_up_to_the_turning_point_of_scaled_positions(longrope, monkeypatch):
+    model = Model(LoadSpec(str(longrope), threads=1, max_length=4096))
+    request = Request(tokens=tuple(300 + place % 350 for place in range(3999)), max_tokens=97)
+    chunked = [event for event in model.run(request, lambda: False) if not isinstance(event, Prefilled)]
+    assert chunked[-1] == Done(0, "length", 3999, 97)
+    monkeypatch.setattr("workers.engines.host.model.CHUNK", 4096)
+    assert [event for event in model.run(request, lambda: False) if not isinstance(event, Prefilled)] == chunked
+
+
 @pytest.mark.parametrize("text", ["你好 🙂", "𝄞𝄢 a𝄞", "ñandú — ж", "x"])
 def test_characters_of_several_tokens_come_out_whole(model, tiny, text):
     ids = PromptEncoder(tiny).encode_text(text)
