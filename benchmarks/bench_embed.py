@@ -82,10 +82,11 @@ def main() -> None:
                 f"{len(some) / took:.1f} passages/s, {len(some) / cpu:.1f} per CPU second"
             )
             queries = np.stack([embedder.embed_array([question])[0] for question in asked])
-            vectors[precision] = embedder.embed_array(passages), queries
-            print(f"  {hits(*vectors[precision], right)}")
+            found = embedder.embed_array(passages)
+            vectors[precision] = (found, queries)
+            print(f"  {hits(found, queries, right)}")
             alone = np.stack([embedder.embed_array([text])[0] for text in some[:50]])
-            cosine = (alone * vectors[precision][0][:50]).sum(axis=1)
+            cosine = (alone * found[:50]).sum(axis=1)
             print(f"  cosine of a text alone and in a batch: mean {cosine.mean():.5f}, least {cosine.min():.5f}")
     cosine = (vectors["f32"][0] * vectors["int8"][0]).sum(axis=1)
     print(f"int8 against f32: cosine mean {cosine.mean():.5f}, least {cosine.min():.5f}")

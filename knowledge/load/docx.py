@@ -59,6 +59,7 @@ def _check(data: bytes, name: str, limits: LoadLimits) -> str:
                     subject=name,
                     bytes=total,
                 )
+            _refuse_entities(packed, name)
             if "docProps/core.xml" not in packed.namelist():
                 return ""
             core = packed.read("docProps/core.xml")
@@ -71,3 +72,17 @@ def _check(data: bytes, name: str, limits: LoadLimits) -> str:
     if tree is None:
         return ""
     return plain(tree.findtext("{http://purl.org/dc/elements/1.1/}title") or "")
+
+
+def _refuse_entities(packed: zipfile.ZipFile, name: str) -> None:
+    """The format allows no document types; the only use of one is to make the parser expand entities for seconds."""
+    for part in packed.infolist():
+        if part.filename.endswith((".xml", ".rels")):
+            with packed.open(part) as file:
+                head = file.read(4096).replace(b"\x00", b"")  # UTF-16 reads like ASCII then
+            if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
+                raise DocumentUnreadable(
+                    f"{name} is no Word document: {part.filename} declares a document type.",
+                    hint="Open it in a word processor and save it again.",
+                    subject=name,
+                )

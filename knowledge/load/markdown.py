@@ -10,7 +10,7 @@ from knowledge.load.sections import plain, sections_of
 from knowledge.types import Section
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE)
+_TITLE = re.compile(r"^title:[ \t]*(['\"]?)(.{1,300}?)\1[ \t]{0,20}$", re.MULTILINE)
 
 
 def load_markdown(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:  # noqa: ARG001

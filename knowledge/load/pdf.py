@@ -15,8 +15,9 @@ from knowledge.types import Section
 # PDFium is not safe in several threads, not even on different documents.
 _LOCK = threading.Lock()
 # PDFium writes U+FFFE or U+0002 where a line ends in a hyphen that it takes for a break.
-_BREAK = re.compile(r"(\w+)(?:[\ufffe\x02\u00ad]\s*|[-\u2010]\n)(\w+)")
-_COMPOUND = re.compile(r"\b\w+-\w+\b")
+# Lengths are bounded: a page may be one word of a million letters.
+_BREAK = re.compile(r"(\w{1,40})(?:[\ufffe\x02\u00ad]\s{0,4}|[-\u2010]\n)(\w{1,40})")
+_COMPOUND = re.compile(r"\b\w{1,40}-\w{1,40}\b")
 _ITEM = re.compile(r"\s*(?:[\u2022\u2023\u25e6\u25aa\u00b7*\u2013\u2014-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s")
 
 
@@ -145,17 +146,12 @@ def _reflow(text: str) -> str:
     if not lengths:
         return ""
     full = 0.7 * lengths[int(0.9 * (len(lengths) - 1))]
-    out: list[str] = []
+    paragraphs: list[list[str]] = []
+    last = ""
     for line in lines:
-        previous = out[-1] if out else ""
-        last = previous.rsplit("\n", 1)[-1]
-        goes_on = last and line and _last_line_length(last) >= full and not _ITEM.match(line)
-        if goes_on:
-            out[-1] = f"{previous}\x1f{line}"
+        if line and last and len(last) >= full and not _ITEM.match(line):
+            paragraphs[-1].append(line)
         else:
-            out.append(line)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(out).replace("\x1f", " ")).strip()
-
-
-def _last_line_length(joined: str) -> int:
-    return len(joined.rsplit("\x1f", 1)[-1])
+            paragraphs.append([line])
+        last = line
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(lines) for lines in paragraphs)).strip()

@@ -13,6 +13,7 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _PARAGRAPH = re.compile(r" {0,3}(?![-*+>#|]|\d+[.)]\s)\S")
 _MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}")
 SEPARATOR = " > "
+_LONGEST_HEADING = 1000  # longer lines are no headings, and the patterns above are slow on them
 
 
 def sections_of(markdown: str) -> tuple[str, tuple[Section, ...]]:
@@ -50,6 +51,8 @@ def sections_of(markdown: str) -> tuple[str, tuple[Section, ...]]:
 
 def _heading(line: str, body: list[str]) -> tuple[int, str]:
     """Level and words of the heading that a line makes, 0 where it makes none; takes an underlined line back."""
+    if len(line) > _LONGEST_HEADING:
+        return 0, ""
     if found := _ATX.match(line):
         return len(found[1]), plain(found[2] or "")
     underline = _UNDERLINE.match(line)
@@ -61,4 +64,4 @@ def _heading(line: str, body: list[str]) -> tuple[int, str]:
 
 def plain(words: str) -> str:
     """A heading without its marks, on one line and of bounded length."""
-    return " ".join(_MARKS.sub(lambda found: found[1] or "", words).split())[:200]
+    return " ".join(_MARKS.sub(lambda found: found[1] or "", words[:2000]).split())[:200]

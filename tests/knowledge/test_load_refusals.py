@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import random
+import time
 import zipfile
 from pathlib import Path
 
@@ -157,8 +158,11 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyP
 def test_an_entity_bomb_in_a_docx() -> None:
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ha" * 10}">' for n in range(10))
     body = f'<?xml version="1.0"?><!DOCTYPE d [{entities}]><d>&e9;</d>'.encode()
-    with pytest.raises(DocumentUnreadable):
-        load(packed(word__document_xml=body, docProps__core_xml=body), "a.docx", "a.docx")
+    for data in (body, body.decode().encode("utf-16")):
+        with pytest.raises(DocumentUnreadable, match="declares a document type"):
+            load(packed(word__document_xml=data), "a.docx", "a.docx")
+    page = b"<!DOCTYPE html [<!ENTITY a 'ha'>]><html><body><p>words</p></body></html>"
+    assert load(page, "a.html", "a.html").sections
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html", "a.csv", "a.md"])
@@ -197,3 +201,26 @@ def test_every_ending_refuses_random_bytes_with_a_typed_error() -> None:
     for suffix in sorted(SUFFIXES):
         with pytest.raises(UserError):
             load(random.Random(1).randbytes(5000), f"a{suffix}", "x")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.md", b"---\ntitle:" + b" " * 300_000 + b"x\n---\nwords"),
+        ("a.md", b"# " + b" " * 300_000 + b"x\nwords"),
+        ("a.md", b"# " + b"[" * 300_000 + b"\nwords"),
+        ("a.md", (b"=" * 300_000 + b"\n") * 3),
+        ("a.html", b"<!-- -->" * 250 + b"words"),
+        ("a.html", b"<title>" + b"[" * 300_000 + b"</title><p>words</p>"),
+        ("a.txt", b"\xe4 words " + b"x" * 3_000_000),
+        ("a.csv", b"a;b\n" + b'"' * 100_001 + b"\n"),
+        ("a.csv", b"'" * 200_000),
+    ],
+    ids=["front matter", "heading", "brackets", "underlines", "comments", "title", "latin", "quotes", "apostrophes"],
+)
+def test_texts_made_to_be_slow_are_not(name: str, data: bytes) -> None:
+    started = time.monotonic()
+    with contextlib.suppress(UserError):
+        load(data, name, name)
+    assert time.monotonic() - started < 20

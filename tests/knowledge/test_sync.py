@@ -226,3 +226,43 @@ def test_names_that_can_not_be(store: Store, name: str) -> None:
 def test_names_that_may_be(store: Store, name: str) -> None:
     list(ingest(store, name, files(refunds=REFUNDS)))
     assert store.search(name, "return")[0].collection == name
+
+
+def test_a_collection_that_was_emptied_answers_with_nothing(store: Store) -> None:
+    run(store, files(refunds=REFUNDS))
+    assert statuses(run(store, [], prune_under="")) == {"docs/refunds.md": "deleted"}
+    assert store.search("help", "return a lamp", 5) == []
+    assert store.retriever("help").retrieve("return a lamp") == []
+    assert statuses(run(store, files(refunds=REFUNDS))) == {"docs/refunds.md": "added"}
+    assert len(store.search("help", "return a lamp", 50)) == 1
+
+
+def test_a_file_that_comes_twice_counts_as_its_last(store: Store) -> None:
+    reports = list(ingest(store, "help", [*files(refunds=REFUNDS), *files(refunds=HOURS)]))
+    assert [report.status for report in reports] == ["added", "replaced"]
+    assert [passage.title for passage in store.search("help", "lamp", 9)] == ["Opening hours"]
+
+
+def test_a_service_fault_while_fetching_a_file_is_no_fault_of_the_file(store: Store) -> None:
+    def gone() -> bytes:
+        raise StoreUnavailable("the content store is down")
+
+    with pytest.raises(StoreUnavailable):
+        run(store, [LoadedFile("a.txt", "a.txt", gone)])
+
+
+def test_a_stopped_run_prunes_nothing(store: Store) -> None:
+    run(store, files(refunds=REFUNDS))
+    assert run(store, files(hours=HOURS), prune_under="docs", should_stop=lambda: True) == {}
+    assert store.open("help").count() == 1
+
+
+def test_more_passages_than_one_request_takes(store: Store) -> None:
+    rows = "name,price\n" + "".join(f"lamp {number},{number} coins\n" for number in range(1200))
+    (report,) = ingest(store, "help", [LoadedFile("l.csv", "l.csv", rows.encode())])
+    assert (report.status, report.passages) == ("added", 1200)
+    collection = store.open("help")
+    assert collection.count() == len(collection.passages_of("l.csv")) == 1200
+    assert collection.sources() == {"l.csv"}
+    assert statuses(run(store, [], prune_under="l.csv")) == {"l.csv": "deleted"}
+    assert collection.count() == 0
