@@ -23,7 +23,8 @@ def build_job(kind: Kind, content: Any, attach: Attach, **fields: Any) -> Job:
     Args:
         kind: One of ``workers.jobs.KINDS``.
         content: chat: a question or a list of messages; summarize, embed: a text or several; translate, complete,
-            search: a text; describe, ingest: a path or several. A mapping is taken as the kind's whole input.
+            search: a text; describe: a path or several; ingest: paths, folders, patterns. A mapping is taken as the
+            kind's whole input.
         attach: Puts a file into the content store.
         **fields: Fields of the input (``collection``, ``target``…), of the job (``model``, ``lane``…) and generation
             options (``max_tokens``, ``seed``…), told apart by their names. None means "not given".
@@ -59,7 +60,7 @@ def _input(kind: Kind, content: Any, attach: Attach) -> dict[str, Any]:
     if kind == "describe":
         return {"images": [_attachment(item, attach) for item in _several(content)]}
     if kind == "ingest":
-        return {"files": [_document(item, attach) for item in _several(content)]}
+        return {"files": [_document(item, attach) for item in _files(_several(content))]}
     return {{"translate": "text", "complete": "prompt", "search": "query"}[kind]: content}
 
 
@@ -67,6 +68,17 @@ def _several(content: Any) -> list[Any]:
     if isinstance(content, str | Path | Mapping | tuple) or not isinstance(content, Iterable):
         return [content]
     return list(content)
+
+
+def _files(items: list[Any]) -> list[Any]:
+    """Folders and patterns become the files they stand for."""
+    from gateway.files import expand
+    from knowledge.load import SUFFIXES
+
+    found: list[Any] = []
+    for item in items:
+        found += expand([str(item)], SUFFIXES)[0] if isinstance(item, str | Path) else [item]
+    return found
 
 
 def _attachment(item: Any, attach: Attach) -> dict[str, Any]:

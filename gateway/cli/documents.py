@@ -70,7 +70,8 @@ def search(
     from gateway.cli.connection import connect
     from gateway.cli.follow import conclude, follow
 
-    job = connect().submit("search", " ".join(query), collection=collection, top_k=top)
+    words = " ".join(query)
+    job = connect().submit("search", words, collection=collection, top_k=top, metadata={"name": words[:200]})
     conclude(io, follow(io, job, text=False), with_text=True)
 
 
@@ -84,8 +85,8 @@ def ingest_paths(
         PhiqError: when a job as a whole fails.
     """
     from agents.contract import IngestResult
-    from gateway.cli.inputs import expand
     from gateway.errors import InputMissing
+    from gateway.files import expand
     from knowledge.load import SUFFIXES
 
     files, folders = expand(paths, SUFFIXES)
@@ -98,7 +99,7 @@ def ingest_paths(
     with _bar(io) as bar:
         attached = _attach(client, files, reports, bar)
         for body in _bodies(attached, [str(path) for path in files], folders if prune else [], collection):
-            job = client.submit("ingest", body)
+            job = client.submit("ingest", body, metadata={"name": ", ".join(paths)[:200]})
             jobs.append(job)
             if wait:
                 reports += _wait(io, job, bar).files

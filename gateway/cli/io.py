@@ -103,7 +103,7 @@ class Io:
 
         table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in ("id", "state", "age", "kind"))
         for row in rows:
             table.add_row(*(Text(clean(cell), style=_style(cell)) for cell in row))
         self.out.print(table)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.inputs import expand, read_text, texts
+from gateway.cli.inputs import read_text, texts
 from gateway.cli.io import clean
 from gateway.errors import InputMissing
+from gateway.files import expand
 from knowledge.errors import DocumentEmpty, DocumentTooLarge, DocumentUnreadable, PhiqError
 
 LIMIT = 10_000

@@ -309,6 +309,14 @@ def test_the_python_client_streams_and_returns_typed_results(stack: Any) -> None
         client.submit("translate", "Hello", target="de").result(timeout=60)
 
 
+def test_the_client_ingests_folders(stack: Any, tmp_path: Path) -> None:
+    from gateway.client import Client
+
+    (tmp_path / "a.md").write_text("# A\n\nThe lamp is green.\n", encoding="utf-8")
+    made = Client(stack).submit("ingest", tmp_path, collection="lamps").result(timeout=60)
+    assert [(Path(file.source).name, file.status) for file in made.files] == [("a.md", "added")]
+
+
 def test_the_client_cancels(stack: Any) -> None:
     from gateway.client import Client
     from workers.errors import JobCancelled
