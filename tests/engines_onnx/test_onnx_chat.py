@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, System
 
 from agents.errors import ContextOverflow, Interrupted, ModelCannotSee
 from workers.engines.base import EngineURI
+from workers.engines.host.protocol import Delta, Done
 from workers.engines.host.stops import StopFinder
 from workers.engines.onnx import OnnxEngine
+from workers.engines.onnx.chat import OnnxChatModel
 from workers.engines.onnx.folder import ModelFolder
 from workers.engines.onnx.sampling import make_request
 from workers.errors import OptionUnsupported
@@ -118,6 +121,28 @@ def test_the_longest_prompt_that_is_promised_fits_and_one_more_does_not(chat):
     with pytest.raises(ContextOverflow) as overflow:
         model.invoke([HumanMessage(fits[0].content + "\n")])
     assert overflow.value.details == {"tokens": limit + 1, "limit": limit}
+
+
+def test_without_max_tokens_an_answer_may_use_what_the_prompt_leaves(tiny):
+    engine = OnnxEngine(EngineURI("onnx", "tiny"), ModelFolder.read(tiny), session=256, threads=1)
+    try:
+        model = engine.chat_model(GenerationOptions(), threading.Event())
+        assert model.profile["max_output_tokens"] == 64
+        usage = model.invoke("hi").usage_metadata
+        assert usage["total_tokens"] == 256
+    finally:
+        engine.close()
+
+
+def test_a_reasoning_models_thoughts_are_no_answer(engine, monkeypatch, stop):
+    pieces = ["<thi", "nk>hm", "</think>", "\n\nYes", "."]
+    events = [*(Delta(1, piece) for piece in pieces), Done(1, "stop", 3, 9)]
+    monkeypatch.setattr(engine._runtime.host, "generate", lambda request, stop: iter(events))
+    runtime = dataclasses.replace(engine._runtime, thinks=True)
+    result = OnnxChatModel(runtime=runtime, interrupt=stop).invoke("hi")
+    assert result.content == "Yes."
+    assert result.additional_kwargs["reasoning_content"] == "hm"
+    assert result.usage_metadata["output_tokens"] == 9
 
 
 def test_longrope_sessions_stay_below_the_turning_point(longrope):

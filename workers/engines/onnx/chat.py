@@ -23,17 +23,21 @@ from workers.engines.host.protocol import Done
 from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.messages import to_turns
 from workers.engines.onnx.sampling import make_request, merge
+from workers.engines.thinking import split_thoughts
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.profiles import Sampling
 
 _ROOM = 1024
-"""Tokens for the answer when nobody says, a quarter of the session at most."""
+"""Tokens kept for the answer when nobody says, a quarter of the session at most."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A model ready to be run: what all chat models of one engine share. ``session`` is in tokens."""
+    """A model ready to be run: what all chat models of one engine share.
+
+    ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer.
+    """
 
     name: str
     host: Host
@@ -41,6 +45,7 @@ class Runtime:
     session: int
     vocabulary: int
     sampling: Sampling
+    thinks: bool = False
 
 
 class OnnxChatModel(BaseChatModel):
@@ -105,6 +110,7 @@ class OnnxChatModel(BaseChatModel):
             "pdf_inputs": False,
             "tool_calling": False,
             "structured_output": False,
+            "reasoning_output": self.runtime.thinks,
         }
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
@@ -143,21 +149,27 @@ class OnnxChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        chunks = self._run(messages, stop, kwargs)
+        for chunk in split_thoughts(chunks) if self.runtime.thinks else chunks:
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    def _run(
+        self, messages: list[BaseMessage], stop: list[str] | None, call: dict[str, Any]
+    ) -> Iterator[ChatGenerationChunk]:
         runtime = self.runtime
-        options = merge(self._options(), self.model, stop=stop, **kwargs)
+        options = merge(self._options(), self.model, stop=stop, **call)
         tokens = runtime.encoder.encode(to_turns(messages, self.model))
         room = self._room(options)
         if len(tokens) + room > runtime.session:
             raise self._overflow(len(tokens), runtime.session - room)
-        request = make_request(tokens, room, options, runtime.sampling, runtime.vocabulary)
+        # Nobody asked for an end: then the answer may use what the prompt leaves free.
+        most = room if options.max_tokens is not None else runtime.session - len(tokens)
+        request = make_request(tokens, most, options, runtime.sampling, runtime.vocabulary)
         for event in runtime.host.generate(request, self.interrupt):
-            if isinstance(event, Done):
-                yield ChatGenerationChunk(message=_last(event, self.model))
-                continue
-            chunk = ChatGenerationChunk(message=AIMessageChunk(content=event.text))
-            if run_manager is not None:
-                run_manager.on_llm_new_token(event.text, chunk=chunk)
-            yield chunk
+            message = _last(event, self.model) if isinstance(event, Done) else AIMessageChunk(content=event.text)
+            yield ChatGenerationChunk(message=message)
 
     def _generate(
         self,

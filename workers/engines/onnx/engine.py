@@ -13,7 +13,7 @@ from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.folder import ModelFolder
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
-from workers.models.profiles import Sampling, lookup
+from workers.models.profiles import Profile, Sampling, lookup
 from workers.models.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class OnnxEngine(Engine):
         threads: Threads of a run.
         provider: Execution provider, ``cpu`` or one the installed library knows.
         silence: Seconds without a sign of life before a run is given up.
-        sampling: How to sample when a job does not say.
+        profile: What is known of the model: how to sample when a job does not say, whether it thinks first.
 
     Raises:
         ModelBroken: when the folder lacks its tokenizer or template.
@@ -48,7 +48,7 @@ class OnnxEngine(Engine):
         threads: int = 1,
         provider: str = "cpu",
         silence: float = 120.0,
-        sampling: Sampling | None = None,
+        profile: Profile | None = None,
     ) -> None:
         if folder.sees:
             raise OptionUnsupported(
@@ -67,7 +67,8 @@ class OnnxEngine(Engine):
             encoder=PromptEncoder(folder.path),
             session=tokens,
             vocabulary=folder.vocabulary,
-            sampling=sampling or Sampling(),
+            sampling=profile.sampling if profile is not None else Sampling(),
+            thinks=profile is not None and profile.reasoning,
         )
 
     @classmethod
@@ -78,7 +79,6 @@ class OnnxEngine(Engine):
             ModelNotFound: with the command that gets the model.
             ModelBroken: when the folder is not whole.
         """
-        profile = lookup(uri.name)
         return cls(
             uri,
             ModelFolder.read(Shelf(settings.data_dir).path(uri.name)),
@@ -86,7 +86,7 @@ class OnnxEngine(Engine):
             threads=settings.onnx_threads or _cores(),
             provider=settings.onnx_provider,
             silence=settings.engine_timeout,
-            sampling=profile.sampling if profile is not None else None,
+            profile=lookup(uri.name),
         )
 
     def chat_model(self, options: GenerationOptions, stop: threading.Event) -> OnnxChatModel:
