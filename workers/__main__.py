@@ -21,11 +21,11 @@ def main(arguments: list[str]) -> int:
             case ["worker"]:
                 from workers.app import worker_argv
 
-                _become_celery(worker_argv(get_settings()))
+                _become_celery(worker_argv)
             case ["beat"]:
                 from workers.app import beat_argv
 
-                _become_celery(beat_argv(get_settings()))
+                _become_celery(beat_argv)
             case ["probe", part] if part in _PROBES:
                 problem = _PROBES[part](get_settings())
                 sys.stderr.write(f"{part}: {problem}\n" if problem else "")
@@ -37,7 +37,12 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
-def _become_celery(argv: list[str]) -> None:
+def _become_celery(arguments: Callable[[Settings], list[str]]) -> None:
+    from workers.connections import redis_url
+
+    settings = get_settings()
+    redis_url(settings)  # else Celery would tell it with a stack trace
+    argv = arguments(settings)
     # In place of this process: signals then reach Celery itself.
     os.execv(sys.executable, [sys.executable, "-m", "celery", *argv])  # noqa: S606 - our own arguments, no shell
 
