@@ -55,6 +55,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": {
             "global_keyprefix": names.broker_prefix(settings.key_prefix),
             "queue_order_strategy": "priority",
+            # A message is unacknowledged for moments only; one that comes twice does no harm.
+            "visibility_timeout": 60,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
             "health_check_interval": 10,
@@ -68,6 +70,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "result_backend": None,
         "task_ignore_result": True,
+        "result_expires": None,  # else beat would send a daily clean-up of results that there are none of
         "worker_pool": "workers.lifecycle.pool:TaskPool",
         "worker_concurrency": settings.slots,
         "worker_disable_prefetch": True,
@@ -83,6 +86,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "beat_max_loop_interval": 5,
         "redbeat_redis_url": url,
         "redbeat_redis_options": {"socket_connect_timeout": 3, "socket_timeout": 15, "retry_period": 60},
-        "redbeat_key_prefix": f"{settings.key_prefix}:beat",
+        "redbeat_key_prefix": f"{settings.key_prefix}:beat:",
+        "redbeat_lock_key": "lock",
         "redbeat_lock_timeout": 30,
     }

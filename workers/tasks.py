@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import time
+from functools import cache
 from typing import Any
 
 from celery import Task
+from celery.exceptions import Reject
 
 from knowledge.errors import PhiqError
 from workers.app import app
 from workers.jobs import is_job_id, parse_job
 from workers.lifecycle import current, hooks
+from workers.service import Service
 from workers.settings import get_settings
 
 log = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+"""Seconds before a message goes back, so that it does not go round and round."""
 
 __all__ = ["hooks", "run", "submit"]
 
@@ -24,21 +31,33 @@ def run(job_id: str) -> None:
     current().run(job_id)
 
 
-@app.task(name="phiq.submit", bind=True, ignore_result=True)
+# Acknowledged only once the job is written down: until then the message is all there is of it.
+@app.task(name="phiq.submit", bind=True, ignore_result=True, acks_late=True)
 def submit(self: Task[Any, Any], job: Any) -> str | None:
-    """Take a job as JSON (an object or its text); its id is the task's id without hyphens.
+    """Take a job as JSON (an object or its text); its id is the task's id without hyphens."""
+    return take(job, str(self.request.id))
 
-    A message that is delivered twice is one job. A job that does not fit the contract is logged and dropped: there
-    is nobody to answer.
+
+def take(job: Any, task_id: str) -> str | None:
+    """Put a job in line and return its id; a message that is delivered twice is one job.
+
+    One that does not fit the contract is logged and dropped: there is nobody to answer.
+
+    Raises:
+        Reject: nothing was accepted for now; the message goes back to its queue.
     """
-    from workers.service import Service
-
-    task_id = str(self.request.id).replace("-", "").lower()
+    job_id = task_id.replace("-", "").lower()
     try:
-        return Service.connect(get_settings()).submit(parse_job(job), job_id=task_id if is_job_id(task_id) else None).id
+        return _service().submit(parse_job(job), job_id=job_id if is_job_id(job_id) else None).id
     except PhiqError as error:
         if error.transient:
-            # Left to Celery: nothing was accepted, and the sender was told that the broker has it.
-            raise self.retry(exc=error, countdown=5, max_retries=None) from error
+            log.warning("phiq.submit %s: %s Trying again.", task_id, error.message)
+            time.sleep(_PAUSE)
+            raise Reject(error.code, requeue=True) from error
         log.warning("phiq.submit %s refused (%s): %s", task_id, error.code, error.message)
         return None
+
+
+@cache
+def _service() -> Service:
+    return Service.connect(get_settings())
