@@ -65,13 +65,13 @@ class Io:
         except (OSError, ValueError):
             return True
 
-    def wrapper(self) -> Wrapper:
+    def wrapper(self, indent: str = "") -> Wrapper:
         """For text that streams: broken between words on a terminal, elsewhere as it is."""
-        return Wrapper(lambda text: self.text(text, end=""), self.out.width if self.out.is_terminal else 0)
+        return Wrapper(lambda text: self.text(text, end=""), self.out.width if self.out.is_terminal else 0, indent)
 
-    def prose(self, text: str) -> None:
+    def prose(self, text: str, indent: str = "") -> None:
         """A whole text on stdout."""
-        wrapper = self.wrapper()
+        wrapper = self.wrapper(indent)
         wrapper.feed(text.rstrip("\n"))
         wrapper.finish()
         self.text("")

@@ -79,9 +79,11 @@ def found(io: Io, made: SearchResult) -> None:
         io.note("Nothing found.")
     for number, passage in enumerate(made.passages, 1):
         page = f", page {passage.page}" if passage.page else ""
-        io.text(f"{number}. {passage.title}{_inner(passage)}{page}  ({passage.score:.2f})  {near(passage.source)}")
+        io.prose(
+            f"{number}. {passage.title}{_inner(passage)}{page}  ({passage.score:.2f})  {near(passage.source)}", "   "
+        )
         text = " ".join(passage.text.split())
-        io.text("   " + (text if len(text) <= 240 else text[:239].rsplit(" ", 1)[0] + " …"))
+        io.prose("   " + (text if len(text) <= 240 else text[:239].rsplit(" ", 1)[0] + " …"), "   ")
 
 
 def _inner(passage: Passage) -> str:

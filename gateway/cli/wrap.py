@@ -16,10 +16,12 @@ class Wrapper:
     Args:
         write: Where the text goes.
         width: Columns of the terminal; 0 passes everything on as it is.
+        indent: What a line that was broken goes on with.
     """
 
-    def __init__(self, write: Callable[[str], None], width: int = 0) -> None:
+    def __init__(self, write: Callable[[str], None], width: int = 0, indent: str = "") -> None:
         self._write = write
+        self._indent = indent
         self._width = width
         self._column = 0
         self._space = ""
@@ -53,7 +55,7 @@ class Wrapper:
         space, self._space = self._space, ""
         size = cell_len(piece)
         if self._column and self._column + len(space) + size > self._width:
-            self._column = size
-            return f"\n{piece}"
+            self._column = len(self._indent) + size
+            return f"\n{self._indent}{piece}"
         self._column = (self._column + len(space) + size) % (self._width + 1)
         return space + piece

@@ -47,6 +47,19 @@ def test_bad_files_have_their_error_and_a_next_step(
     assert name in caught.value.message
 
 
+def test_a_file_behind_a_password_says_so(tmp_path: Path) -> None:
+    from fpdf import FPDF
+
+    pdf = FPDF()
+    pdf.set_encryption(owner_password="owner", user_password="secret")
+    pdf.add_page()
+    pdf.set_font("Helvetica")
+    pdf.cell(text="Nobody reads this.")
+    pdf.output(str(tmp_path / "protected.pdf"))
+    with pytest.raises(DocumentUnreadable, match="password"):
+        read_text(tmp_path / "protected.pdf", LIMIT)
+
+
 def test_words_are_the_text_unless_they_name_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "note").write_text("in the file", encoding="utf-8")
