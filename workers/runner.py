@@ -163,7 +163,7 @@ class Runner:
             case DescribeJob():
                 from agents.extractive.describe import build_describe
 
-                return build_describe(self._picture_limits()), self._pictures(job)
+                return build_describe(self._picture_limits(), self._have.embedder), self._pictures(job)
             case CompleteJob():
                 from agents.extractive.complete import build_complete
 
