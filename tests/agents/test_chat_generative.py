@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agents.chat import NOT_FOUND, NOTHING_SUPPORTED, build_chat
 from agents.contract import ChatInput, ChatResult, Message
 from agents.errors import ContextOverflow, Interrupted
+from agents.prompts.chat import NO_ANSWER
 
 RETURNS = (
     "Customers may return unused items within 30 days of delivery. The refund of 1,250.50 euros is paid in 5 days. "
@@ -62,6 +63,7 @@ CORRUPT = {
     "the wrong passage": "Unused items can be returned within 30 days of delivery [2].",
     "a passage that is not there": "Unused items can be returned within 30 days of delivery [9].",
     "marker zero": "Unused items can be returned within 30 days of delivery [0].",
+    "marker zero, where the last passage would do": "The support desk is open on weekdays [0].",
     "one good marker and one for show": "Unused items can be returned within 30 days of delivery [1][2].",
     "a dropped not": "We refund the cost of shipping [1].",
     "an added not": "The support desk is not open on weekdays [2].",
@@ -183,6 +185,27 @@ def test_the_oldest_turns_go_first_and_a_note_says_so(model, run, passage, shelf
     assert "turn0" not in sent
     left = sum(f"turn{n} " not in sent for n in range(9))
     assert f"The oldest {left} of 9 turns did not fit the model's prompt and were left out." in result.notes
+
+
+@pytest.mark.parametrize("limit", range(300, 800, 50))
+def test_an_answer_is_not_kept_without_its_question(model, run, limit) -> None:
+    scripted = model("Fine.", limit=limit)
+    run(build_chat(scripted, None), ask(*(f"turn{n} " + "word " * 60 for n in range(9))))
+    kinds = [message.type for message in scripted.prompts[0]]
+    assert kinds[:2] == ["system", "human"]
+    assert kinds[-1] == "human"
+
+
+@pytest.mark.parametrize("grounded", [True, False])
+def test_the_callers_own_instructions_join_the_system_message(model, run, passage, shelf, grounded) -> None:
+    scripted = model(FAITHFUL[0])
+    chain = build_chat(scripted, shelf(passage(RETURNS)) if grounded else None)
+    turns = [Message(role="system", content="Be brief."), Message(role="user", content="Returns?")]
+    run(chain, ChatInput(messages=turns))
+    system, *rest = scripted.prompts[0]
+    assert "Be brief." in system.text
+    assert (NO_ANSWER in system.text) is grounded
+    assert [message.type for message in rest] == ["human"]
 
 
 @pytest.mark.parametrize("grounded", [True, False])

@@ -239,6 +239,17 @@ def test_a_translation_that_was_cut_off_is_done_again_in_pieces(model, run, cut)
     assert result.finish_reason == "stop"
 
 
+def test_the_last_line_of_a_group_that_was_cut_off_is_not_taken_for_whole(model, run, cut) -> None:
+    scripted = model(cut("[1] EINS\n[2] ZW"), "EINS", "ZWEI")
+    result, _ = run(build_translate(scripted), into("one\n\ntwo\n"))
+    assert (result.text, result.issues) == ("EINS\n\nZWEI\n", [])
+
+
+def test_wide_list_items_are_not_taken_for_a_wrapped_paragraph() -> None:
+    text = "".join(f"- item {n} says something that is about as wide as the next\n" for n in range(4))
+    assert len([bit for bit in split_bits(text) if bit.unit]) == 4
+
+
 def test_a_model_that_never_ends_is_flagged_after_a_few_calls(model, run, cut) -> None:
     scripted = model(reply=lambda _: cut("endless"))
     result, _ = run(build_translate(scripted), into("Some words in a sentence. " * 20))
