@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -115,13 +116,19 @@ class _Body(httpx.SyncByteStream):
         self._stream.close()
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for the process: reading the certificates takes longer than a short request."""
+    return httpx.create_ssl_context()
+
+
 class _Transport(httpx.BaseTransport):
     """httpx's transport over httpcore's public API; httpx's own takes no network backend."""
 
     def __init__(self, patience: Patience) -> None:
         # One connection a run, never kept: closing it is the message "stop" to the server.
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(), max_keepalive_connections=0, network_backend=_Backend(patience)
+            ssl_context=_tls(), max_keepalive_connections=0, network_backend=_Backend(patience)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
