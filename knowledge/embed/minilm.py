@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Encoding
 
-# Padded tokens of one run: it bounds the memory (scores are 12 by tokens by tokens a text)
-# and still fills the cores.
-_BATCH_TOKENS = 4096
+# Padded tokens of one run. Measured: 1024 is a third faster than 4096 (it stays in the caches) and takes 250 MB of
+# memory instead of 650.
+_BATCH_TOKENS = 1024
 _TOKENIZE_AT_ONCE = 1024
 
 
@@ -43,6 +43,8 @@ class MiniLM(Embedder):
         options.inter_op_num_threads = 1
         # Threads that spin while they wait would take the cores from the model that generates.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Plans of memory are kept for each shape, and here nearly every batch has a shape of its own.
+        options.enable_mem_pattern = False
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
