@@ -1,0 +1,167 @@
+"""Chat without a generative model: the sentences that answer, quoted, or an honest "not in here".
+
+How near the passages are decides what may be claimed:
+
+    abstain    the best passage's cosine to the question is below .51: nothing answers, and what would help
+    passages   in between: show the nearest sentences and claim nothing
+    answered   the passage and a sentence of it support an answer: the best sentences, verbatim, each with its citation
+
+The support is (passage cosine + sentence cosine) / 2 + 0.1 x the share of asked words in that sentence; .64 of it is
+enough. Cosines are all-MiniLM-L6-v2's, the passage's with its title. Fitted on ClapNQ, where the unanswerable
+questions come with a passage on the very matter: there 10% of them are answered all the same, with 75% of the
+answerable ones (benchmarks/bench_extractive.py). So an answer can miss the question; it can't say what no document
+says, because each sentence is a quotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from agents.contract import ChatInput, ChatResult, Chunk, Citation
+from agents.extractive.evidence import Evidence, EvidenceConfig, choose, rank_sentences
+from agents.extractive.question import Asked, understand
+from agents.runnable import as_runnable
+from knowledge.types import Passage, Retriever
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.runnables import Runnable
+
+NO_MODEL = "No generative model was used: the sentences are quoted from the documents."
+ABSTAINED = (
+    "Nothing in the documents answers this question. It would help to ingest a document that covers it "
+    "(phiq ingest PATH), or to ask again in the words that the documents use."
+)
+EMPTY = "There are no documents to answer from yet. Ingest some first: phiq ingest PATH."
+CLAIMS_NOTHING = "The documents may not answer this question. These passages come nearest to it:"
+
+Band = Literal["answered", "passages", "abstained"]
+
+
+@dataclass(frozen=True)
+class ChatConfig:
+    """When to answer.
+
+    Attributes:
+        least: Cosine of the best passage below which to abstain.
+        enough: Support from which to answer.
+        beside: Further passages are quoted too when their score is at least this share of the best one's.
+        shown: Passages to take sentences from, at most.
+        evidence: How sentences are ranked.
+    """
+
+    least: float = 0.51
+    enough: float = 0.64
+    beside: float = 0.92
+    shown: int = 3
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+
+
+def build_chat(
+    retriever: Retriever, embeddings: Embeddings, config: ChatConfig | None = None
+) -> Runnable[ChatInput, Chunk]:
+    """A runnable that answers a conversation's last question with sentences of the documents.
+
+    Text streams sentence by sentence; the deltas add up to the result's text.
+
+    The stream raises:
+        PhiqError: what the retriever raises (a collection that does not exist, a store that is down).
+    """
+    config = config or ChatConfig()
+
+    def steps(request: ChatInput) -> Iterator[Chunk]:
+        yield from _answer(request, retriever, embeddings, config)
+
+    return as_runnable(steps, "extractive_chat")
+
+
+def _answer(request: ChatInput, retriever: Retriever, embeddings: Embeddings, config: ChatConfig) -> Iterator[Chunk]:
+    asked = understand(request.messages)
+    passages = _retrieve(asked, retriever, request.top_k)
+    notes = [NO_MODEL, *asked.notes]
+    if not passages:
+        yield from _say(ChatResult(text=EMPTY, band="abstained", finish_reason="abstained", notes=notes))
+        return
+    shown = passages[: config.shown]
+    ranked = rank_sentences(asked.question, shown, embeddings, config.evidence)
+    band = judge(asked, passages[0], ranked, config)
+    if band == "answered":
+        near = [item for item in ranked if item.passage.score >= config.beside * passages[0].score]
+        yield from _quote("", choose(near, config.evidence), " ", band, passages, notes)
+    elif band == "passages" and ranked:
+        yield from _quote(CLAIMS_NOTHING, _one_each(ranked), "\n", band, passages, notes)
+    else:
+        result = ChatResult(text=ABSTAINED, band="abstained", finish_reason="abstained", notes=notes)
+        yield from _say(result.model_copy(update={"passages": passages}))
+
+
+def judge(asked: Asked, best: Passage, ranked: Sequence[Evidence], config: ChatConfig) -> Band:
+    """What may be claimed on the strength of the best passage and its sentences."""
+    if best.score < config.least:
+        return "abstained"
+    return "answered" if support(best, ranked) >= config.enough and asked.is_met_by(best) else "passages"
+
+
+def support(passage: Passage, ranked: Sequence[Evidence]) -> float:
+    """How well a passage and the best sentence of it bear an answer, about 0..1.1."""
+    own = [item.cosine / 2 + 0.1 * item.coverage for item in ranked if item.passage.id == passage.id]
+    return passage.score / 2 + max(own, default=0.0)
+
+
+def _retrieve(asked: Asked, retriever: Retriever, top_k: int) -> list[Passage]:
+    best: dict[str, Passage] = {}
+    for query in asked.queries:
+        for passage in retriever.retrieve(query, top_k):
+            if passage.id not in best or passage.score > best[passage.id].score:
+                best[passage.id] = passage
+    return sorted(best.values(), key=lambda passage: -passage.score)[:top_k]
+
+
+def _one_each(ranked: Sequence[Evidence]) -> list[Evidence]:
+    """The best sentence of each passage, best passage first."""
+    best: dict[str, Evidence] = {}
+    for item in ranked:
+        best.setdefault(item.passage.id, item)
+    return sorted(best.values(), key=lambda item: -item.passage.score)
+
+
+def _quote(
+    opening: str, chosen: Sequence[Evidence], glue: str, band: Band, passages: list[Passage], notes: list[str]
+) -> Iterator[Chunk]:
+    """Stream the sentences with their markers, and cite each where it stands in the answer."""
+    text = opening
+    if opening:
+        yield Chunk(delta=opening)
+    markers: dict[str, int] = {}
+    citations: list[Citation] = []
+    for item in chosen:
+        marker = markers.setdefault(item.passage.id, len(markers) + 1)
+        before = glue if text else ""
+        delta = f"{before}{item.span.text} [{marker}]"
+        citations.append(_cite(item, marker, len(text) + len(before)))
+        text += delta
+        yield Chunk(delta=delta)
+    yield Chunk(result=ChatResult(text=text, band=band, citations=citations, passages=passages, notes=notes))
+
+
+def _cite(item: Evidence, marker: int, at: int) -> Citation:
+    passage, span = item.passage, item.span
+    return Citation(
+        marker=marker,
+        passage_id=passage.id,
+        source=passage.source,
+        title=passage.title,
+        page=passage.page,
+        quote=span.text,
+        start=span.start,
+        end=span.end,
+        answer_start=at,
+        answer_end=at + len(span.text),
+    )
+
+
+def _say(result: ChatResult) -> Iterator[Chunk]:
+    yield Chunk(delta=result.text)
+    yield Chunk(result=result)

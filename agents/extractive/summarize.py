@@ -1,0 +1,122 @@
+"""Summaries without a generative model: the sentences that stand for the text, verbatim, in reading order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryResult
+from agents.errors import NeedsModel
+from agents.extractive.rank import RankConfig, key_sentences
+from agents.extractive.vectors import embed
+from agents.runnable import as_runnable
+from tools.sentences import split_sentences
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.runnables import Runnable
+
+NO_MODEL = "No generative model was used: these are the text's own key sentences."
+KEY_TURNS = "This is a conversation: these are its key turns, not a summary of it."
+_TURN = re.compile(r"^[ \t]*#?[^\W\d_][\w .'’#-]{0,40}:[ \t]+\S", re.MULTILINE)  # noqa: RUF001 - a typed apostrophe
+_STEP = 512
+"""Sentences embedded between two signs of progress."""
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    text: str
+    source: int
+
+
+def build_summarize(embeddings: Embeddings, config: RankConfig | None = None) -> Runnable[SummarizeInput, Chunk]:
+    """A runnable that picks key sentences (LexRank), or with a focus those nearest to it.
+
+    Every sentence of the input is read. Text streams sentence by sentence.
+
+    The stream raises:
+        NeedsModel: the summary is wanted in a given language, which takes a model that writes.
+    """
+    config = config or RankConfig()
+
+    def steps(request: SummarizeInput) -> Iterator[Chunk]:
+        yield from _summarize(request, embeddings, config)
+
+    return as_runnable(steps, "extractive_summarize")
+
+
+def _summarize(request: SummarizeInput, embeddings: Embeddings, config: RankConfig) -> Iterator[Chunk]:
+    import numpy as np
+
+    if request.language is not None:
+        raise NeedsModel(
+            f"A summary in a chosen language ({request.language}) needs a generative model; "
+            "the extractive engine only quotes the text.",
+            hint="Leave the language out, or get a model: phiq models pull phi-3.5-mini",
+        )
+    turns = all(_is_conversation(text.text) for text in request.texts)
+    sentences = [
+        _Sentence(piece, number)
+        for number, text in enumerate(request.texts)
+        for piece in (_turns(text.text) if turns else _sentences(text.text))
+    ]
+    read = []
+    for at in range(0, len(sentences), _STEP):
+        read.append(embed(embeddings, [sentence.text for sentence in sentences[at : at + _STEP]]))
+        yield Chunk(progress=Progress(done=min(at + _STEP, len(sentences)), total=len(sentences), note="sentences"))
+    chosen = list(range(len(sentences)))
+    if len(sentences) > request.sentences:
+        focus = None if request.focus is None else embed(embeddings, [request.focus])[0]
+        chosen = key_sentences(np.concatenate(read), request.sentences, config, focus)
+    text = ""
+    for at in chosen:
+        delta = f"{_glue(sentences, chosen, at, turns) if text else ''}{sentences[at].text}"
+        text += delta
+        yield Chunk(delta=delta)
+    yield Chunk(result=_result(request, text, len(sentences), turns))
+
+
+def _result(request: SummarizeInput, text: str, sentences: int, turns: bool) -> SummaryResult:
+    notes = [NO_MODEL]
+    if turns:
+        notes.append(KEY_TURNS)
+    if sentences <= request.sentences:
+        notes.append("The text is no longer than the summary may be; it is given whole.")
+    style: Literal["key_turns", "key_sentences"] = "key_turns" if turns else "key_sentences"
+    parts = len(request.texts)
+    return SummaryResult(
+        text=text, style=style, coverage=Coverage(parts=parts, parts_read=parts, sentences=sentences), notes=notes
+    )
+
+
+def _glue(sentences: list[_Sentence], chosen: list[int], at: int, turns: bool) -> str:
+    before = chosen[chosen.index(at) - 1]
+    if sentences[before].source != sentences[at].source:
+        return "\n\n"
+    return "\n" if turns else " "
+
+
+def _is_conversation(text: str) -> bool:
+    """Whether most lines are turns: a name, a colon, words."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return len(lines) >= 3 and len(_TURN.findall(text)) >= 0.6 * len(lines)
+
+
+def _turns(text: str) -> list[str]:
+    """The turns of a conversation; a line without a speaker belongs to the turn before."""
+    turns: list[str] = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        if _TURN.match(line) or not turns:
+            turns.append(line)
+        else:
+            turns[-1] += f"\n{line}"
+    return turns
+
+
+def _sentences(text: str) -> list[str]:
+    """Sentences that say something: headings and scraps stand for nothing, unless there is nothing else."""
+    found = [" ".join(span.text.split()) for span in split_sentences(text)]
+    whole = [piece for piece in found if len(piece.split()) >= 4 and piece[-1] not in ":#"]
+    return whole or found
