@@ -25,7 +25,8 @@ from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor
 from workers.engines.markers import note_of
 from workers.engines.ollama_api import ModelFacts, OllamaAPI
-from workers.engines.remote import Budget, check_images, count, disarm, guarded
+from workers.engines.prompt import Budget, check_images, count, disarm
+from workers.engines.remote import guarded
 from workers.engines.thinking import split_thoughts
 from workers.errors import EngineDown, ModelNotFound
 from workers.jobs import GenerationOptions

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 
 from knowledge.errors import PhiqError
-from workers.engines.remote import Budget, Server, border, malformed, overflow, shown
+from workers.engines.prompt import Budget
+from workers.engines.remote import Server, border, malformed, overflow, shown
 from workers.engines.wire import Patience, client
 from workers.errors import (
     EngineDenied,

@@ -20,7 +20,8 @@ from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor, tokens_of
 from workers.engines.markers import note_of
 from workers.engines.openai_api import Completions
-from workers.engines.remote import Budget, check_images, count, disarm, guarded
+from workers.engines.prompt import Budget, check_images, count, disarm
+from workers.engines.remote import guarded
 from workers.engines.thinking import split_thoughts
 from workers.errors import EngineDenied, OptionUnsupported
 from workers.jobs import GenerationOptions
