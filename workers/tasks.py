@@ -48,7 +48,8 @@ def take(job: Any, task_id: str) -> str | None:
     """
     job_id = task_id.replace("-", "").lower()
     try:
-        return _service().submit(parse_job(job), job_id=job_id if is_job_id(job_id) else None).id
+        parsed = parse_job(job)
+        return _service().submit(parsed, job_id=job_id if is_job_id(job_id) else None).id
     except PhiqError as error:
         if error.transient:
             log.warning("phiq.submit %s: %s Trying again.", task_id, error.message)

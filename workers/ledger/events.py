@@ -77,8 +77,6 @@ class Reader:
         reply = self._patiently(
             lambda: self._scripts.run("peek", self._id, self._tenant, "0-0" if torn else self._cursor)
         )
-        if reply is None and not torn:
-            raise not_found
         if reply is None:
             raise not_found
         broken, state, attempt, text, go_on, last = reply

@@ -12,14 +12,16 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from knowledge.errors import PhiqError
+from knowledge.errors import PhiqError, ServiceError
 from workers.errors import RedisUnavailable, StorageFull
 
 if TYPE_CHECKING:
     import redis
     from redis.commands.core import Script
 
-_NO_ROOM = ("OOM", "MISCONF")
+# Redis 6.2 wraps an error inside a script in words of its own, so these are looked for anywhere in it.
+_NO_ROOM = ("OOM command not allowed", "MISCONF ")
+_NOT_NOW = ("NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY ", "TRYAGAIN")
 
 
 @cache
@@ -76,7 +78,7 @@ def translated(error: redis.RedisError) -> PhiqError:
     import redis
 
     text = str(error)
-    if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith(_NO_ROOM):
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or any(mark in text for mark in _NO_ROOM):
         return StorageFull(
             "Redis takes no more: its memory limit is reached or it can't write to its disk.",
             hint="Nothing was accepted and nothing lost. Free disk space or raise Redis' maxmemory, then try again.",
@@ -90,6 +92,12 @@ def translated(error: redis.RedisError) -> PhiqError:
         )
     if isinstance(error, redis.exceptions.BusyLoadingError):
         return RedisUnavailable("Redis is still loading its data.", hint="Try again in a moment.", subject="redis")
+    if isinstance(error, redis.ResponseError) and not any(mark in text for mark in _NOT_NOW):
+        return ServiceError(
+            f"Redis refused a command of ours: {text[:200]}",
+            hint="Is PHIQ_KEY_PREFIX used by something else, or Redis older than 6.2? `phiq doctor` shows it.",
+            subject="redis",
+        )
     return RedisUnavailable(
         f"Redis does not answer ({type(error).__name__}).",
         hint="Start it with `phiq up`, or check PHIQ_REDIS_URL; `phiq doctor` shows what is wrong.",

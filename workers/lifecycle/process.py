@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from knowledge.errors import PhiqError, ServiceError
 from workers.celery_config import served
 from workers.connections import redis_client
+from workers.errors import RedisUnavailable
 from workers.ledger import Ledger, WorkerInfo, names
 from workers.lifecycle.execute import execute
 from workers.lifecycle.keeper import Keeper
@@ -168,9 +169,17 @@ class WorkerProcess:
             self._wake.wait(max(0.0, due - time.monotonic()))
 
     def _send(self, queue: str, job_id: str) -> None:
+        from kombu.exceptions import OperationalError
+
         from workers.app import app
 
-        app.send_task("phiq.run", args=[job_id], queue=names.celery_queue(queue), retry=False)
+        try:
+            app.send_task("phiq.run", args=[job_id], queue=names.celery_queue(queue), retry=False)
+        except OperationalError as error:
+            # The ledger sends it again when nobody claims it.
+            raise RedisUnavailable(
+                f"The broker does not take messages ({type(error).__name__}).", hint="phiq doctor", subject="broker"
+            ) from error
 
 
 def _version() -> str:
