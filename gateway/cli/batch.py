@@ -58,7 +58,7 @@ def run_batch(io: Io, jobs: Sequence[Named]) -> list[JobRecord]:
             continue
         made = record.parsed_result()
         if made is not None and not io.json:
-            io.text(f"== {name}")
+            io.text(f"== {show.near(name)}")
             show.result(io, made, with_text=True, told=told)
             io.text("")
     if errors:
@@ -72,7 +72,7 @@ def _print_failure(io: Io, name: str, error: PhiqError) -> None:
     from gateway.cli.command import show_error
 
     if not io.json:
-        io.text(f"== {name}")
+        io.text(f"== {show.near(name)}")
         show_error(io, error)
         io.text("")
 
@@ -101,7 +101,7 @@ def _display(io: Io, jobs: Sequence[Named]) -> Iterator[Any]:
         def line(name: str, record: JobRecord) -> None:
             if record.state.final:
                 took = show.seconds(record)
-                io.note(f"{record.state}: {name}" + (f" ({took:.1f} s)" if took is not None else ""))
+                io.note(f"{record.state}: {show.near(name)}" + (f" ({took:.1f} s)" if took is not None else ""))
 
         yield line
         return
@@ -117,11 +117,13 @@ def _display(io: Io, jobs: Sequence[Named]) -> Iterator[Any]:
             if record.id not in rows:
                 if len(jobs) > ROWS and not record.started_at:
                     return
-                rows[record.id] = progress.add_task(name, total=1)
+                rows[record.id] = progress.add_task(show.near(name), total=1)
             done, total = (1, 1) if final else (0, 1)
             if record.progress is not None and record.progress.total and not final:
                 done, total = record.progress.done, record.progress.total
-            progress.update(rows[record.id], description=f"  {name}: {record.state}", completed=done, total=total)
+            progress.update(
+                rows[record.id], description=f"  {show.near(name)}: {record.state}", completed=done, total=total
+            )
             if final:
                 progress.advance(whole)
                 progress.update(rows[record.id], visible=len(jobs) <= ROWS)

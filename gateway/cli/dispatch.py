@@ -36,6 +36,7 @@ def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str,
     Raises:
         PhiqError: the job's error; of several, the gravest.
     """
+    from gateway.cli.show import near
     from gateway.shorthand import build_job
 
     options = dict(shared)
@@ -54,7 +55,7 @@ def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str,
                 **one.fields,
                 **options,
                 idempotency_key=own_key,
-                metadata={"name": one.name[:200]},
+                metadata={"name": near(one.name)[:200]},
             )
             job = client.submit_job(built)
         except PhiqError as error:

@@ -85,6 +85,7 @@ def ingest_paths(
         PhiqError: when a job as a whole fails.
     """
     from agents.contract import IngestResult
+    from gateway.cli.show import near
     from gateway.errors import InputMissing
     from gateway.files import expand
     from knowledge.load import SUFFIXES
@@ -99,7 +100,7 @@ def ingest_paths(
     with _bar(io) as bar:
         attached = _attach(client, files, reports, bar)
         for body in _bodies(attached, [str(path) for path in files], folders if prune else [], collection):
-            job = client.submit("ingest", body, metadata={"name": ", ".join(paths)[:200]})
+            job = client.submit("ingest", body, metadata={"name": ", ".join(near(path) for path in paths)[:200]})
             jobs.append(job)
             if wait:
                 reports += _wait(io, job, bar).files

@@ -27,9 +27,9 @@ class Status:
         self._shown = ""
         self._spinner: Any = None
 
-    def say(self, message: str) -> None:
-        """Replace the line."""
-        if self._io.json or message == self._shown:
+    def say(self, message: str, *, passing: bool = False) -> None:
+        """Replace the line; what is ``passing`` is not worth a line of its own where nothing can be replaced."""
+        if self._io.json or message == self._shown or (passing and not self._io.lively):
             return
         self._shown = message
         if not self._io.lively:
@@ -112,7 +112,7 @@ def follow(io: Io, job: ClientJob[Any], *, after: str = "0-0", text: bool = True
         for event in job.events(after=after):
             if event.type == "progress" and event.progress is not None:
                 total = f" of {event.progress.total}" if event.progress.total else ""
-                status.say(f"{event.progress.note or 'working'} ({event.progress.done}{total})")
+                status.say(f"{event.progress.note or 'working'} ({event.progress.done}{total})", passing=True)
             elif event.type in ("delta", "snapshot", "restarted"):
                 status.hide()
                 if stream:

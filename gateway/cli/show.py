@@ -118,5 +118,3 @@ def notes(io: Io, made: Result, told: set[str]) -> None:
         if note not in told:
             told.add(note)
             io.note(f"note: {note}")
-    if made.finish_reason == "length":
-        io.note("note: the answer was cut off at --max-tokens.")
