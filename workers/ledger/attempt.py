@@ -8,13 +8,14 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from agents.contract import Progress, Result
 from knowledge.errors import PhiqError
 from workers.errors import LeaseLost, RedisUnavailable, StorageFull
 from workers.jobs import Job, JobRecord, State, parse_job
+from workers.ledger.checkpoints import Checkpoints
 from workers.ledger.config import LedgerConfig
 from workers.ledger.records import to_record
 from workers.ledger.scripts import Scripts
@@ -48,7 +49,7 @@ class Attempt:
         self.number: int = self.record.attempt
         self.stop = threading.Event()
         self.stop_reason: StopReason = ""
-        self.checkpoints = Checkpoints(self, points)
+        self.checkpoints = Checkpoints(self._keep, points)
         self.settled: State | None = None
         self._scripts = scripts
         self._config = config
@@ -193,6 +194,13 @@ class Attempt:
             return False
         return True
 
+    def _keep(self, name: str, value: str) -> None:
+        """Write one finished part, as JSON."""
+        self.beat()
+        with self._lock:
+            if not self._heed(self._scripts.run("checkpoint", self.id, self._token, name, value)):
+                raise self._lost()
+
     def _flush(self) -> None:
         """Write what is collected. While Redis is away it stays collected, as long as the lease may hold."""
         if self.settled:
@@ -252,42 +260,3 @@ class Attempt:
             hint="The job runs again elsewhere; nothing is to be done.",
             subject=self.id,
         )
-
-
-class Checkpoints(MutableMapping[str, Any]):
-    """The finished parts of a job, JSON values by name; a part written is kept before the call returns."""
-
-    def __init__(self, attempt: Attempt, points: dict[str, str]) -> None:
-        self._attempt = attempt
-        self._points: dict[str, Any] = {name: json.loads(text) for name, text in points.items()}
-
-    def __getitem__(self, name: str) -> Any:
-        return self._points[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        attempt = self._attempt
-        attempt.beat()
-        with attempt._lock:  # noqa: SLF001 - one family
-            standing = attempt._scripts.run(  # noqa: SLF001
-                "checkpoint",
-                attempt.id,
-                attempt._token,  # noqa: SLF001
-                name,
-                json.dumps(value),
-            )
-            if not attempt._heed(standing):  # noqa: SLF001
-                raise attempt._lost()  # noqa: SLF001
-        self._points[name] = value
-
-    def put(self, name: str, value: Any) -> None:
-        """Keep a part; the agents' own word for setting it."""
-        self[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("a finished part stays finished")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._points)
-
-    def __len__(self) -> int:
-        return len(self._points)
