@@ -110,6 +110,6 @@ def show_error(io: Io, error: PhiqError) -> None:
     line.append(": " + clean(error.message))
     if error.subject and error.subject not in error.message:
         line.append(f" ({clean(error.subject)})", style="dim")
-    io.err.print(line, soft_wrap=True)
+    io.err.print(line, soft_wrap=not io.err.is_terminal)
     if error.hint:
-        io.err.print(Text("→ " + clean(error.hint), style="cyan"), soft_wrap=True)
+        io.err.print(Text("→ " + clean(error.hint), style="cyan"), soft_wrap=not io.err.is_terminal)

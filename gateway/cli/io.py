@@ -84,7 +84,7 @@ class Io:
     def note(self, text: str, style: str = "dim") -> None:
         """A line about the result, on stderr."""
         if not self.json:
-            self.err.print(clean(text), style=style, soft_wrap=True)
+            self.err.print(clean(text), style=style, soft_wrap=not self.err.is_terminal)
 
     def document(self, value: Any, *, line: bool = False) -> None:
         """A JSON document on stdout; on one line where more follow."""

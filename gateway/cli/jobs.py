@@ -181,4 +181,6 @@ def _age(record: JobRecord) -> str:
 
 def _name(record: JobRecord) -> str:
     name = " ".join(record.metadata.get("name", "").split())
+    if "/" in name and " " not in name:
+        name = name.rsplit("/", 1)[1] or name
     return name if len(name) <= 40 else name[:39] + "…"
