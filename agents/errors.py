@@ -30,5 +30,8 @@ class ModelMisbehaved(ServiceError):
     transient = True
 
 
-class Interrupted(Exception):  # noqa: N818 - a signal, not an error: nobody did anything wrong
-    """Raised inside an agent when its job is cancelled, expired or released; never shown to people."""
+class Interrupted(Exception):
+    """Raised inside an agent when its job is cancelled, expired or released.
+
+    A signal, not an error: nobody did anything wrong, and it is never shown to people.
+    """

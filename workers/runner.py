@@ -6,7 +6,7 @@ The only module that knows engines, knowledge and agents together. It knows no q
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,9 @@ from workers.settings import Settings
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
+    from agents.checkpoints import Checkpoints
+    from knowledge.sync import SourceReport
     from tools.pictures import PictureLimits
-
-Points = MutableMapping[str, Any]
-"""Finished parts of a job by name, as an attempt keeps them."""
 
 
 class Runner:
@@ -58,7 +57,7 @@ class Runner:
         self._settings = settings
         self._have = Resources(settings)
 
-    def run(self, job: Job, stop: threading.Event, checkpoints: Points | None = None) -> Iterator[Chunk]:
+    def run(self, job: Job, stop: threading.Event, checkcheckpoints: Checkpoints | None = None) -> Iterator[Chunk]:
         """Run a job, yielding chunks; the last one carries the result.
 
         Raises:
@@ -87,7 +86,9 @@ class Runner:
         """End the engines and connections; safe to call twice."""
         self._have.close()
 
-    def _chunks(self, job: Job, uri: EngineURI, stop: threading.Event, points: Points | None) -> Iterator[Chunk]:
+    def _chunks(
+        self, job: Job, uri: EngineURI, stop: threading.Event, checkpoints: Checkpoints | None
+    ) -> Iterator[Chunk]:
         match job:
             case EmbedJob():
                 yield self._embed(job)
@@ -97,17 +98,16 @@ class Runner:
             case IngestJob():
                 yield from self._ingest(job, stop)
             case _:
-                chain, value = self._chain(job, uri, stop, points)
+                chain, value = self._chain(job, uri, stop, checkpoints)
                 yield from chain.stream(value)
 
     def _chain(
-        self, job: Job, uri: EngineURI, stop: threading.Event, points: Points | None
+        self, job: Job, uri: EngineURI, stop: threading.Event, checkpoints: Checkpoints | None
     ) -> tuple[Runnable[Any, Chunk], Any]:
         """The chain for a job and its input; imports only the one that is needed."""
         if uri.scheme == "extractive":
             return self._extractive(job)
         model = self._have.registry.get(str(uri)).chat_model(job.options, stop)
-        checkpoints = None if points is None else _Checkpoints(points)
         match job:
             case ChatJob():
                 from agents.chat import build_chat
@@ -176,14 +176,14 @@ class Runner:
 
     def _ingest(self, job: IngestJob, stop: threading.Event) -> Iterator[Chunk]:
         from knowledge.load.limits import LoadLimits
-        from knowledge.sync import LoadedFile, ingest
+        from knowledge.sync import LoadedFile, Step, ingest_steps
 
         asked = job.input
         files = (LoadedFile(file.source, file.name, partial(self._have.content.get, file.ref)) for file in asked.files)
         reports: list[FileReport] = []
         key = f"{self._settings.key_prefix}:writer:{job.tenant}:{asked.collection}"
         with collection_lock(self._have.redis, key, stop) as lost:
-            for report in ingest(
+            for step in ingest_steps(
                 self._have.store(job.tenant),
                 asked.collection,
                 files,
@@ -192,16 +192,13 @@ class Runner:
                 keep=asked.keep,
                 should_stop=lambda: stop.is_set() or lost.is_set(),
             ):
-                reports.append(
-                    FileReport(
-                        source=report.source,
-                        status=report.status,
-                        passages=report.passages,
-                        error=report.error.to_dict() if report.error else None,
-                    )
-                )
+                note = step.source
+                if isinstance(step, Step):
+                    note = f"{step.source}: {step.done} of {step.total} passages"
+                else:
+                    reports.append(_report(step))
                 done = sum(seen.status != "deleted" for seen in reports)
-                yield Chunk(progress=Progress(done=done, total=len(asked.files), note=report.source))
+                yield Chunk(progress=Progress(done=done, total=len(asked.files), note=note))
         yield Chunk(result=IngestResult(collection=asked.collection, files=reports))
 
     def _pictures(self, job: DescribeJob) -> DescribeRequest:
@@ -220,15 +217,10 @@ class Runner:
         return result.model_copy(update={"engine": uri.scheme, "model": uri.name})
 
 
-class _Checkpoints:
-    """An attempt's finished parts in the form agents know."""
-
-    def __init__(self, points: Points) -> None:
-        self._points = points
-
-    def get(self, key: str) -> str | None:
-        value = self._points.get(key)
-        return value if isinstance(value, str) else None
-
-    def put(self, key: str, value: str) -> None:
-        self._points[key] = value
+def _report(found: SourceReport) -> FileReport:
+    return FileReport(
+        source=found.source,
+        status=found.status,
+        passages=found.passages,
+        error=found.error.to_dict() if found.error else None,
+    )

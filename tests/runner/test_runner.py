@@ -48,9 +48,9 @@ def runner(configured: Settings) -> Iterator[Runner]:
     runner.close()
 
 
-def run(runner: Runner, stop: threading.Event | None = None, points: dict[str, Any] | None = None, **job: Any) -> Chunk:
+def run(runner: Runner, stop: threading.Event | None = None, **job: Any) -> Chunk:
     total = Chunk()
-    for chunk in runner.run(parse_job(job), stop or threading.Event(), points):
+    for chunk in runner.run(parse_job(job), stop or threading.Event()):
         total = total + chunk
     assert total.result is not None
     return total
