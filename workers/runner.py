@@ -57,7 +57,7 @@ class Runner:
         self._settings = settings
         self._have = Resources(settings)
 
-    def run(self, job: Job, stop: threading.Event, checkcheckpoints: Checkpoints | None = None) -> Iterator[Chunk]:
+    def run(self, job: Job, stop: threading.Event, checkpoints: Checkpoints | None = None) -> Iterator[Chunk]:
         """Run a job, yielding chunks; the last one carries the result.
 
         Raises:
