@@ -26,26 +26,32 @@ class Status:
         self._io = io
         self._shown = ""
         self._spinner: Any = None
+        self._closed = False
+        self._lock = threading.Lock()
 
     def say(self, message: str, *, passing: bool = False) -> None:
         """Replace the line; what is ``passing`` is not worth a line of its own where nothing can be replaced."""
-        if self._io.json or message == self._shown or (passing and not self._io.lively):
-            return
-        self._shown = message
-        if not self._io.lively:
-            self._io.note(message)
-            return
-        if self._spinner is None:
-            self._spinner = self._io.err.status("", spinner_style="dim")
-            self._spinner.start()
-        self._spinner.update(f"[dim]{message}[/dim]")
+        with self._lock:
+            if self._closed or self._io.json or message == self._shown or (passing and not self._io.lively):
+                return
+            self._shown = message
+            if not self._io.lively:
+                self._io.note(message)
+                return
+            from rich.text import Text
 
-    def hide(self) -> None:
-        """Take the line away, so that text can be printed."""
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
-        self._shown = ""
+            if self._spinner is None:
+                self._spinner = self._io.err.status("", spinner_style="dim")
+                self._spinner.start()
+            self._spinner.update(Text(message, style="dim"))
+
+    def close(self) -> None:
+        """Take the line away for good: once text has begun, a moving line would wipe out the text's last one."""
+        with self._lock:
+            self._closed = True
+            if self._spinner is not None:
+                self._spinner.stop()
+                self._spinner = None
 
 
 class _Text:
@@ -113,10 +119,9 @@ def follow(io: Io, job: ClientJob[Any], *, after: str = "0-0", text: bool = True
             if event.type == "progress" and event.progress is not None:
                 total = f" of {event.progress.total}" if event.progress.total else ""
                 status.say(f"{event.progress.note or 'working'} ({event.progress.done}{total})", passing=True)
-            elif event.type in ("delta", "snapshot", "restarted"):
-                status.hide()
-                if stream:
-                    printer.feed(event)
+            elif stream and event.type in ("delta", "snapshot", "restarted"):
+                status.close()
+                printer.feed(event)
     record = job.record
     made = record.parsed_result()
     if stream and made is not None:
@@ -164,7 +169,7 @@ def _explaining(io: Io, job: ClientJob[Any]) -> Iterator[Status]:
         done.set()
         if thread.is_alive():
             thread.join(timeout=WAIT_BEFORE_SAYING)
-        status.hide()
+        status.close()
 
 
 def conclude(io: Io, record: JobRecord, *, with_text: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -89,5 +90,9 @@ def spawn(stack: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield start
     for process in started:
         if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # cancels its job, which would else keep a slot from the next test
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
             process.kill()
         process.communicate(timeout=30)

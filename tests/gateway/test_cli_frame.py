@@ -165,6 +165,26 @@ def test_a_settings_mistake_names_the_variable() -> None:
     assert "PHIQ_SLOTS" in done.stderr
 
 
+def test_once_text_has_begun_no_moving_line_wipes_it_out() -> None:
+    import io
+
+    from rich.console import Console
+
+    from gateway.cli.follow import Status
+    from gateway.cli.io import Io
+
+    shown = io.StringIO()
+    output = Io()
+    output.__dict__["err"] = Console(file=shown, force_terminal=True)
+    status = Status(output)
+    status.say("[loading] the model")
+    status.close()
+    assert "[loading] the model" in shown.getvalue()
+    before = shown.getvalue()
+    status.say("half way", passing=True)
+    assert shown.getvalue() == before
+
+
 def test_down_with_nothing_running_is_fine(nothing_runs: Settings) -> None:
     result = phiq("down", settings=nothing_runs)
     assert result.exit_code == 0
