@@ -28,7 +28,7 @@ demo: $(READY)  ## start everything in a temporary folder and show what it does 
 	@$(BIN)/phiq demo
 
 test: $(READY)  ## run the tests (needs no network)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not extras"
 
 test-extras: $(EXTRAS_READY)  ## compare with sentence-transformers, in .venv-extras with torch (about 2 GB)
 	$(EXTRAS)/bin/python -m pytest tests/extras

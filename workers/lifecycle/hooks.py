@@ -24,8 +24,8 @@ def _prepare(sender: Any = None, **_: Any) -> None:
 
 @signals.after_setup_logger.connect
 def _quiet(**_: Any) -> None:
-    """Celery's two lines a task say nothing that the ledger does not."""
-    for name in ("celery.worker.strategy", "celery.app.trace"):
+    """Celery's two lines a task, and a line for each call to Chroma, say nothing that the ledger does not."""
+    for name in ("celery.worker.strategy", "celery.app.trace", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
