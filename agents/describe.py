@@ -45,8 +45,8 @@ def build_describe(model: BaseChatModel, limits: PictureLimits | None = None) ->
         if not (model.profile or {}).get("image_inputs"):
             raise ModelCannotSee(
                 "This model takes no pictures.",
-                hint="Choose one that does: --model onnx:phi-3.5-vision or onnx:phi-4-multimodal "
-                "(phiq models pull phi-3.5-vision), or --model ollama:llava (ollama pull llava).",
+                hint="Choose one that does: ollama pull llava, then --model ollama:llava. "
+                "Or have the text read and the rest measured without a model: --model extractive.",
             )
         facts: list[PictureFacts] = []
         pngs: list[bytes] = []

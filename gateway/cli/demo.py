@@ -69,8 +69,10 @@ def _tour(io: Io, settings: Settings) -> None:
     report = EXAMPLES / "field-trial-report.md"
     with _step(io, "Summarize a long report", f"summarize {_near(report.name)}"):
         work.summarize(io, shared, [str(report)])
-    with _step(io, "Describe a screenshot", f"describe {_near('screenshot.png')}"):
-        work.describe(io, _seeing(settings), [EXAMPLES / "screenshot.png"])
+    eyes = _eyes(settings)
+    typed = f"describe {_near('screenshot.png')}" + "".join(f" --{name} {value}" for name, value in eyes.items())
+    with _step(io, "Describe a screenshot", typed):
+        work.describe(io, eyes, [EXAMPLES / "screenshot.png"])
     tickets = sorted(str(path) for path in (EXAMPLES / "tickets").glob("*.txt"))
     with _step(io, "A batch: a line for each support ticket", f"summarize --sentences 1 {_near('tickets')}/*.txt"):
         work.summarize(io, shared, tickets, sentences=1)
@@ -100,26 +102,31 @@ def _settings(base: Settings, folder: Path, model: str | None) -> tuple[Settings
 
 
 def _find_model(settings: Settings) -> str | None:
-    """A Phi on the shelf, else one in a running Ollama."""
+    """A Phi on the shelf, else one in a running Ollama that the settings allow."""
     from gateway.cli.models import ollama_names
+    from workers.engines.registry import Registry
     from workers.models.profiles import lookup
     from workers.models.shelf import Shelf
 
     for entry in Shelf(settings.data_dir).list():
-        if not entry.problem and lookup(entry.name) is not None:
+        profile = lookup(entry.name)
+        # The onnx engine runs no model for pictures yet.
+        if not entry.problem and profile is not None and not profile.vision:
             return f"onnx:{entry.name}"
-    for name in ollama_names(settings) or ():
-        if lookup(name) is not None:
-            return f"ollama:{name}"
-    return None
+    try:
+        Registry(settings).check("ollama:phi3.5")
+    except PhiqError:
+        return None
+    return next((f"ollama:{name}" for name in ollama_names(settings) or () if lookup(name) is not None), None)
 
 
-def _seeing(settings: Settings) -> dict[str, Any]:
+def _eyes(settings: Settings) -> dict[str, Any]:
     """A text model can't see: the picture is then measured and read without one."""
     from workers.models.profiles import lookup
 
     profile = lookup(settings.model.partition(":")[2])
-    return {} if profile is not None and profile.vision else {"model": "extractive"}
+    sees = settings.model == "extractive" or (profile is not None and profile.vision)
+    return {} if sees else {"model": "extractive"}
 
 
 def _near(name: str) -> str:

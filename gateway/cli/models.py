@@ -188,8 +188,9 @@ def ollama_names(settings: Settings) -> list[str] | None:
     import httpx
 
     try:
-        answer = httpx.get(f"{settings.ollama_url.rstrip('/')}/api/tags", timeout=2.0)
+        # As the engine does it: a proxy that the environment names knows nothing of this machine's Ollama.
+        answer = httpx.get(f"{settings.ollama_url.rstrip('/')}/api/tags", timeout=2.0, trust_env=False)
         answer.raise_for_status()
         return [str(model["name"]) for model in answer.json()["models"]]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
         return None
