@@ -46,6 +46,7 @@ format: $(READY)  ## put the code into its form
 docs: $(READY)  ## write the pages that are made from the code
 	$(BIN)/python -m workers.settings_page docs/configuration.md
 	$(BIN)/python -m gateway.cli.page docs/cli.md
+	$(BIN)/python -m workers.models.table docs/engines.md
 
 constraints:  ## pin the versions anew (needs uv; UPGRADE=--upgrade for the newest)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-annotate --no-header $(UPGRADE) \
