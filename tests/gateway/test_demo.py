@@ -64,7 +64,9 @@ def test_a_demo_that_is_interrupted_stops_everything(tmp_path: Path, wait_until:
     assert len(children) >= 4
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, out
+    # Interrupted inside a lazy import's exec(), CPython ends by the signal although it was handled; a shell says 130 too.
+    assert process.returncode in (130, -signal.SIGINT), out
+    assert "Interrupted." in out
     wait_until(lambda: not any(child.is_running() for child in children), 10, "all parts ended")
     assert list((tmp_path / "t").glob("phiq-demo-*")) == []
 
