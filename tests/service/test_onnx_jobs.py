@@ -1,0 +1,112 @@
+"""A real ONNX model behind a real worker: jobs share its process, and outlive its end and the worker's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workers.jobs import State, parse_job
+from workers.models.shelf import Shelf
+
+pytestmark = pytest.mark.service
+
+TINY = Path(__file__).resolve().parents[1] / "assets" / "tiny-phi3"
+LONG = 4000
+"""Tokens: about two seconds of the tiny model, and all that its session holds."""
+
+
+@pytest.fixture
+def submit(service):
+    """Submit a completion to the tiny model on the shelf; its id."""
+    Shelf(service.settings.data_dir).add(TINY, "tiny")
+
+    def make(prompt: str, tokens: int) -> str:
+        job = {"kind": "complete", "model": "onnx:tiny", "input": {"prompt": prompt}, "options": {"max_tokens": tokens}}
+        return service.submit(parse_job(job)).id
+
+    return make
+
+
+@pytest.fixture
+def streaming(service, submit, wait_until):
+    """Submit a long run and return as soon as its first words are there; its id."""
+
+    def begin(prompt: str) -> str:
+        job_id = submit(prompt, LONG)
+        wait_until(lambda: any(e.type == "delta" for e in service.events(job_id, follow=False)), what="first words")
+        return job_id
+
+    return begin
+
+
+def hosts(worker) -> list[psutil.Process]:
+    """The processes of a worker that hold a model."""
+    children = psutil.Process(worker.process.pid).children(recursive=True)
+    return [child for child in children if any("workers.engines.host.child" in word for word in child.cmdline())]
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether a process has ended, be it that nobody asked for its exit code yet."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def void(events) -> str:
+    """The text after the event that voids what came before."""
+    first = next(number for number, event in enumerate(events) if event.type == "restarted")
+    return "".join(event.text for event in events[first:])
+
+
+def test_jobs_share_a_model_and_outlive_its_process(service, submit, streaming, start_worker, wait_until):
+    worker = start_worker()
+    together = [submit(prompt, 300) for prompt in ("hello one", "hello two", "hello one")]
+    records = [service.wait(job_id, timeout=60) for job_id in together]
+    assert [record.state for record in records] == [State.SUCCEEDED] * 3, worker.log.read_text()
+    one, two, again = (record.parsed_result() for record in records)
+    assert one.text == again.text != two.text
+    assert (one.engine, one.model, one.usage.completion_tokens) == ("onnx", "tiny", 300)
+    (host,) = hosts(worker)
+    wait_until(lambda: service.workers()[0].hosts == ["onnx:tiny"], 5, "the heartbeat names the model")
+
+    running = streaming("hello one")
+    host.send_signal(signal.SIGSTOP)  # time for a second job to get in line
+    in_line = submit("hello two", 300)
+    wait_until(lambda: service.get(in_line).state is State.RUNNING, 10, "in line")
+    host.kill()
+
+    # The run that was in the model's process is tried again; who waited there does not notice.
+    record = service.wait(running, timeout=30)
+    assert record.state is State.SUCCEEDED
+    first, second = record.attempts
+    assert (first.outcome, first.error["code"], second.outcome) == ("failed", "engine_lost", "succeeded")
+    assert record.result["text"].startswith(one.text[:-4])
+    assert void(list(service.events(running, timeout=5))) == record.result["text"]
+    waited = service.wait(in_line, timeout=30)
+    assert [attempt.outcome for attempt in waited.attempts] == ["succeeded"]
+    assert waited.result["text"] == two.text
+    (successor,) = hosts(worker)
+    assert successor.pid != host.pid
+    assert "hello one" not in worker.log.read_text()
+
+
+def test_a_killed_worker_leaves_no_model_behind_and_its_successor_ends_the_job(
+    service, streaming, start_worker, wait_until
+):
+    worker = start_worker("w1")
+    job_id = streaming("hello one")
+    (host,) = hosts(worker)
+    os.kill(worker.process.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    wait_until(lambda: gone(host), 5, "the model's process ended with its worker")
+    worker.process.wait()
+
+    start_worker("w2")
+    record = service.wait(job_id, timeout=30)
+    assert record.state is State.SUCCEEDED
+    assert [(a.worker, a.outcome) for a in record.attempts] == [("w1", "lost"), ("w2", "succeeded")]
+    assert void(list(service.events(job_id, timeout=5))) == record.result["text"]
+    assert time.monotonic() - killed < 25
