@@ -64,7 +64,7 @@ def test_a_demo_that_is_interrupted_stops_everything(tmp_path: Path, wait_until:
     assert len(children) >= 4
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
-    # Interrupted inside a lazy import's exec(), CPython ends by the signal although it was handled; a shell says 130 too.
+    # Interrupted inside a lazy import, CPython ends by the signal although it was handled; a shell says 130 too.
     assert process.returncode in (130, -signal.SIGINT), out
     assert "Interrupted." in out
     wait_until(lambda: not any(child.is_running() for child in children), 10, "all parts ended")
