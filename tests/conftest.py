@@ -17,6 +17,11 @@ import pytest
 
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 _START_SECONDS = 60.0
+_SKIP_REASONS = {
+    "init_from_env_params not specified.": "Only workers/settings.py reads the environment.",
+    "Model is not serializable.": "It holds a live engine and a job's stop event; a job carries the engine's URI.",
+}
+"""Why LangChain's standard suites skip what they skip for each of our engines."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -35,6 +40,22 @@ def pytest_configure(config: pytest.Config) -> None:
     # A run that is ended from outside (CI's time limit) stops its servers too, and still prints its closing lines.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
+    """A skipped standard test of LangChain's carries our reason: the class's ``skip_reasons``, by LangChain's words."""
+    try:
+        return (yield)
+    except pytest.skip.Exception as skipped:
+        bases = pyfuncitem.cls.__mro__ if pyfuncitem.cls else ()
+        if not any(base.__module__.startswith("langchain_tests.") for base in bases):
+            raise
+        words = str(skipped.msg)
+        reason = (_SKIP_REASONS | getattr(pyfuncitem.cls, "skip_reasons", {})).get(words)
+    if reason is None:
+        pytest.fail(f"skipped ({words}) without a reason of ours: add it to the class's skip_reasons")
+    pytest.skip(f"{words} {reason}")
 
 
 def service_missing(reason: str) -> None:

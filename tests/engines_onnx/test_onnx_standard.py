@@ -26,8 +26,29 @@ def _run_async_tests(suite: type) -> type:
     return suite
 
 
+_NO_TOOLS = "The onnx engine offers no tools to a model yet; bind_tools refuses by name."
+_TEXT_ONLY = "The onnx engine runs text models only; pictures and files are refused by name."
+_ONE_MODEL = "An engine is one model; another model is another engine, chosen by its URI."
+
+
 class _Common:
     engine: ClassVar[OnnxEngine]
+    skip_reasons: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(
+            ("Test requires tool calling.", "Test requires tool calling support.", "Test requires tool choice."),
+            _NO_TOOLS,
+        ),
+        "Test requires structured output.": f"LangChain builds it on tool calls. {_NO_TOOLS}",
+        "Test requires json mode support.": "The engine constrains no output to a grammar yet.",
+        "Model override not supported.": _ONE_MODEL,
+        "Model does not support image message.": _TEXT_ONLY,
+        "Model does not support audio inputs.": _TEXT_ONLY,
+        "Model does not support PDF inputs.": _TEXT_ONLY,
+        "Model does not support image tool message.": _TEXT_ONLY,
+        "Model does not support PDF tool message.": _TEXT_ONLY,
+        "Model does not explicitly support Anthropic inputs.": "Another maker's message format; none of a job's.",
+        "VCR not set up.": "There is no HTTP to record: the model runs on this machine.",
+    }
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
@@ -52,15 +73,15 @@ class _Common:
 
     @property
     def has_tool_calling(self) -> bool:
-        return False  # bind_tools says by name that it is not supported yet
+        return False  # this and the next two: see skip_reasons
 
     @property
     def has_structured_output(self) -> bool:
-        return False  # rests on tool calling
+        return False
 
     @property
     def supports_model_override(self) -> bool:
-        return False  # an engine is one model; another model is another engine
+        return False
 
 
 @_run_async_tests
