@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from agents.checks.numbers import changed_numbers
 
-Kind = Literal["placeholder", "number", "url", "code", "markup", "empty", "cut_off"]
+Kind = Literal["placeholder", "number", "url", "code", "markup", "length", "empty", "cut_off"]
 
 _PROTECTED = re.compile(
     r"(?P<code>(?<!`)(?P<ticks>`+)(?!`).{1,2000}?(?<!`)(?P=ticks)(?!`))"
@@ -23,6 +24,12 @@ _PROTECTED = re.compile(
     r"|(?<![\w:]):[A-Za-z][\w+-]*:(?![\w:])|\$[A-Z_][A-Z0-9_]+)"
 )
 _MARKS = ("**", "~~", "](", "![", "|", "{", "}")
+# 6,000 translations by people between English, German, French, Croatian and Spanish stay within 1.7 times and 30.
+_TIMES, _MORE = 2, 30
+"""How many times as long as its source, and how many letters on top, a segment may be; the same the other way."""
+_WIDE = 2.5
+"""Letters that a character of Chinese, Japanese or Korean stands for, roughly."""
+
 _BLOCK_MARK = re.compile(r"(?:#{1,6}|[-*+>]|\d{1,9}[.)])\s|```|~~~")
 
 
@@ -87,9 +94,25 @@ def check_segment(source: str, target: str) -> list[Problem]:
         for mark in _MARKS
         if bare_source.count(mark) != bare_target.count(mark)
     ]
+    if (what := _odd_length(bare_source, bare_target)) is not None:
+        problems.append(Problem("length", what))
     if begins_block(target) and not begins_block(source):
         problems.append(Problem("markup", "it begins like a heading, list item, quotation or code"))
     return problems
+
+
+def _odd_length(source: str, target: str) -> str | None:
+    """Whether a text is far longer or shorter than its source: made up, repeated or left out."""
+    ours, theirs = _letters(source), _letters(target)
+    if theirs > _TIMES * ours + _MORE:
+        return "it is far longer than the source: something was added"
+    if ours > _TIMES * theirs + _MORE:
+        return "it is far shorter than the source: something was left out"
+    return None
+
+
+def _letters(text: str) -> float:
+    return sum(_WIDE if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _items(text: str) -> Iterator[tuple[tuple[int, int], Item]]:

@@ -162,6 +162,7 @@ CORRUPT = {
     "tag dropped": ("</b>", "", "markup"),
     "bold dropped": ("**jetzt**", "jetzt", "markup"),
     "a new heading": ("Liebe", "# Liebe", "markup"),
+    "a story added": ("**jetzt**.", f"**jetzt**. {'Und dann geschah noch etwas. ' * 6}".strip(), "length"),
 }
 
 
@@ -198,12 +199,32 @@ def test_a_corruption_that_stays_is_kept_and_flagged(model, run, good, bad, kind
         ("A ratio of 1:2", "Ein Verhältnis von 1:2"),
         ("See [the guide](docs/a.md) & more", "Siehe [die Anleitung](docs/a.md) und mehr"),
         ("Say: hello", "Sag: hallo"),
+        ("FAQ", "Häufig gestellte Fragen"),
+        ("Donaudampfschifffahrtsgesellschaft", "Danube steamer company"),
+        (
+            "Please hold the ring for a while until its light turns red and then let it go.",
+            "长按圆环直到灯变红再松开。",
+        ),
+        (
+            "长按圆环直到灯变红再松开。",
+            "Please hold the ring for a while until its light turns red and then let it go.",
+        ),
         ("{count, plural, one {# item} other {# items}}", "{count, plural, one {# Teil} other {# Teile}}"),
     ],
 )
 def test_faithful_translations_raise_no_alarm(model, run, source, target) -> None:
     result, _ = run(build_translate(model(target)), into(source))
     assert (result.text, result.issues) == (target, [])
+
+
+def test_words_left_out_are_caught_and_flagged_when_they_stay_away(model, run) -> None:
+    source = "The ring glows amber while it looks for the network, and white once it has found one. " * 2
+    whole = "Der Ring leuchtet gelb, während er das Netz sucht, und weiß, sobald er eines gefunden hat. " * 2
+    result, _ = run(build_translate(model("Der Ring leuchtet.", whole)), into(source))
+    assert (result.text.strip(), result.issues) == (whole.strip(), [])
+    result, _ = run(build_translate(model(reply=lambda _: "Der Ring leuchtet.")), into(source))
+    assert [issue.problem for issue in result.issues] == ["length"]
+    assert "shorter" in result.issues[0].detail
 
 
 def test_only_the_bad_segment_of_a_group_is_asked_for_again(model, run) -> None:
