@@ -30,6 +30,7 @@ NAMES: dict[str, tuple[int, int, int]] = {
     "light blue": (160, 205, 240),
     "blue": (30, 100, 225),
     "deep blue": (0, 0, 255),
+    "dark blue": (30, 78, 121),
     "navy": (10, 20, 90),
     "purple": (128, 0, 140),
     "lavender": (200, 180, 240),

@@ -11,6 +11,7 @@ from tools.types import PictureFacts, TextLine
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Box = tuple[int, int, int, int]
 Kind = Literal["screenshot", "photo", "document", "graphic", "blank"]
 
 _MOST_CODES = 20
@@ -53,6 +54,8 @@ def measure(name: str, image: Image, file_format: str, lines: list[TextLine] | N
         from tools.read_image_text import read_lines
 
         lines = read_lines(image)
+    codes = _find_codes(image)
+    lines = [line for line in lines if not any(_lies_in(line.box, box) for _, box in codes)]
     return PictureFacts(
         name=name,
         width=image.width,
@@ -60,21 +63,39 @@ def measure(name: str, image: Image, file_format: str, lines: list[TextLine] | N
         format=file_format,
         kind=judge_kind(statistics(image, lines)),
         colours=dominant_colours(image),
-        codes=read_codes(image),
+        codes=_distinct(codes),
         lines=lines,
     )
 
 
 def read_codes(image: Image) -> list[str]:
     """Contents of the QR and bar codes in an RGB image, each once, control characters dropped."""
+    return _distinct(_find_codes(image))
+
+
+def _find_codes(image: Image) -> list[tuple[str, Box]]:
     import zxingcpp
 
-    found: list[str] = []
-    for code in zxingcpp.read_barcodes(image):
+    found: list[tuple[str, Box]] = []
+    # Plain: its other modes rewrite what the code holds, control characters and shop codes among it.
+    for code in zxingcpp.read_barcodes(image, text_mode=zxingcpp.TextMode.Plain)[:_MOST_CODES]:
         text = "".join(char for char in code.text if char.isprintable() or char in "\n\t").strip()[:_LONGEST_CODE]
-        if code.valid and text and text not in found:
-            found.append(text)
-    return found[:_MOST_CODES]
+        place = code.position
+        corners = (place.top_left, place.top_right, place.bottom_right, place.bottom_left)
+        xs, ys = [corner.x for corner in corners], [corner.y for corner in corners]
+        if code.valid and text:
+            found.append((text, (min(xs), min(ys), max(xs), max(ys))))
+    return found
+
+
+def _distinct(codes: list[tuple[str, Box]]) -> list[str]:
+    return list(dict.fromkeys(text for text, _ in codes))
+
+
+def _lies_in(inner: Box, outer: Box) -> bool:
+    """Whether a piece of text is the pattern of a code misread as letters: its middle lies inside."""
+    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
+    return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
 
 
 def statistics(image: Image, lines: list[TextLine]) -> Statistics:
