@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import unicodedata
+from collections import Counter
 from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -31,16 +33,34 @@ def read_lines(image: Image) -> list[TextLine]:
     """The pieces of text in an RGB image, in reading order: rows from top to bottom, each from left to right.
 
     A piece is what stands together; several may lie in one row (:func:`rows` groups them). Lone symbols, which are
-    nearly always icons or specks, are dropped. ``score`` is the recogniser's own, 0.5 to 1. Boxes are pixels of
-    ``image``.
+    nearly always icons or specks, are dropped, and so are doubtful pieces in another script than the picture's text.
+    ``score`` is the recogniser's own, 0.5 to 1. Boxes are pixels of ``image``.
     """
     lines = [line for tile, offset in _tiles(image) for line in _read(tile, offset)]
-    return [line for row in rows(_without_repeats(lines)) for line in row]
+    return [line for row in rows(without_strangers(_without_repeats(lines))) for line in row]
 
 
 def is_reliable(line: TextLine) -> bool:
     """Whether a line was read with a score at which it is rarely wrong."""
     return line.score >= RELIABLE
+
+
+def without_strangers(lines: list[TextLine]) -> list[TextLine]:
+    """Lines but for unreliable ones in another script than most of what was read well: an icon, read as an ideograph.
+
+    Where nothing was read well, no script is at home and all stay.
+    """
+    letters = Counter(script for line in lines if is_reliable(line) for script in _scripts(line.text))
+    if not letters:
+        return lines
+    home = letters.most_common(1)[0][0]
+    return [line for line in lines if is_reliable(line) or home in (own := _scripts(line.text)) or not own]
+
+
+def _scripts(text: str) -> list[str]:
+    """The script of each letter, by its Unicode name; Han, kana and hangul are one family here."""
+    names = (unicodedata.name(char, "").split(" ")[0] for char in text if char.isalpha())
+    return ["CJK" if name in ("HIRAGANA", "KATAKANA", "HANGUL") else name for name in names]
 
 
 def rows(lines: list[TextLine]) -> list[list[TextLine]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.checks.words import content_words, shared_words
+from agents.extractive.quantity import fits
 from agents.extractive.vectors import embed
 from knowledge.types import Passage
 from tools.sentences import Span, split_sentences
@@ -37,13 +38,21 @@ class EvidenceConfig:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A sentence of a passage: how it ranks, its cosine to the question, and the share of asked words it holds."""
+    """A sentence of a passage.
+
+    Attributes:
+        score: How it ranks.
+        cosine: To the question, as it reads alone.
+        coverage: The share of asked words it holds, 0..1.
+        fits: Whether it holds the number or time asked for (:func:`agents.extractive.quantity.fits`).
+    """
 
     passage: Passage
     span: Span
     score: float
     cosine: float
     coverage: float
+    fits: int = 0
 
 
 def rank_sentences(
@@ -68,7 +77,7 @@ def rank_sentences(
     for at, (passage, place, span, context) in enumerate(found):
         share = coverage(asked, context)
         score = cosines[len(found) + at] + config.words * share + config.early / (1 + place)
-        ranked.append(Evidence(passage, span, score, cosines[at], share))
+        ranked.append(Evidence(passage, span, score, cosines[at], share, fits(question, span.text)))
     return sorted(ranked, key=lambda item: -item.score)
 
 

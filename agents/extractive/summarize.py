@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 NO_MODEL = "No generative model was used: these are the text's own key sentences."
-KEY_TURNS = "This is a conversation: these are its key turns, not a summary of it."
+KEY_TURNS = "This is a conversation: these are its key turns, long ones cut to a sentence, not a summary of it."
 _TURN = re.compile(r"^[ \t]*#?[^\W\d_][\w .'’#-]{0,40}:[ \t]+\S", re.MULTILINE)  # noqa: RUF001 - a typed apostrophe
+# The lines above a message say who wrote and about what; they are no sentences of it and no turns.
+_HEADER = re.compile(
+    r"^[ \t>]*(?:subject|from|to|cc|bcc|date|sent|received|reply-to|message-id|betreff|objet|asunto|ticket(?: no\.?)?)"
+    r"[ \t]?:.*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t].*$", re.MULTILINE)
+_LONG_TURN = 30
+"""Words from which a turn is cut: in meetings the sentence that matters stands among many (ROUGE-1 on QMSum's focused
+summaries .27 against .20 for whole turns)."""
 _STEP = 512
 """Sentences embedded between two signs of progress."""
 
@@ -100,23 +110,36 @@ def _glue(sentences: list[_Sentence], chosen: list[int], at: int, turns: bool) -
 
 def _is_conversation(text: str) -> bool:
     """Whether most lines are turns: a name, a colon, words."""
+    text = _HEADER.sub("", text)
     lines = [line for line in text.splitlines() if line.strip()]
     return len(lines) >= 3 and len(_TURN.findall(text)) >= 0.6 * len(lines)
 
 
 def _turns(text: str) -> list[str]:
-    """The turns of a conversation; a line without a speaker belongs to the turn before."""
+    """The turns of a conversation, a long one as its sentences, each under its speaker's name.
+
+    A line without a speaker belongs to the turn before.
+    """
     turns: list[str] = []
-    for line in filter(None, (line.strip() for line in text.splitlines())):
+    for line in filter(None, (line.strip() for line in _HEADER.sub("", text).splitlines())):
         if _TURN.match(line) or not turns:
             turns.append(line)
         else:
             turns[-1] += f"\n{line}"
-    return turns
+    return [piece for turn in turns for piece in _cut(turn)]
+
+
+def _cut(turn: str) -> list[str]:
+    if len(turn.split()) < _LONG_TURN or not _TURN.match(turn):
+        return [turn]
+    speaker, said = turn.split(":", 1)
+    return [f"{speaker}: {piece}" for piece in _sentences(said)]
 
 
 def _sentences(text: str) -> list[str]:
-    """Sentences that say something: headings and scraps stand for nothing, unless there is nothing else."""
-    found = [" ".join(span.text.split()) for span in split_sentences(text)]
+    """Sentences that say something: headings, scraps and a message's header only where there is nothing else."""
+    prose = _HEADING.sub("", _HEADER.sub("", text))
+    spans = split_sentences(prose if prose.strip() else text)
+    found = [" ".join(span.text.split()) for span in spans]
     whole = [piece for piece in found if len(piece.split()) >= 4 and piece[-1] not in ":#"]
     return whole or found

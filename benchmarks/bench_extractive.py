@@ -1,0 +1,254 @@
+"""Measure the extractive engine: answers, when it abstains, summaries, and reading of pictures.
+
+    python benchmarks/bench_extractive.py DATA_FOLDER [--only answers,abstaining,dialogues,meetings,receipts]
+
+DATA_FOLDER holds clapnq_dev.jsonl (ClapNQ: questions, passages, long answers), dialogsum_dev.jsonl (DialogSum),
+qmsum_val.jsonl (QMSum: meetings with questions) and sroie/ (receipts: jpg and csv). All goes through the agents as
+jobs do; the only stand-in is a retriever that holds ClapNQ's passages. ROUGE is without stemming. Intervals are 95%
+bootstrap intervals over the questions, dialogues or receipts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.contract import ChatInput, ChatResult, Message, SourceText, SummarizeInput
+from agents.extractive.chat import ChatConfig, build_chat, judge, support
+from agents.extractive.evidence import choose, rank_sentences
+from agents.extractive.question import understand
+from agents.extractive.summarize import build_summarize
+from agents.extractive.vectors import embed
+from knowledge.embed import load_embedder
+from knowledge.types import Passage
+from tools.pictures import open_picture
+from tools.read_image_text import read_lines, rows
+from tools.sentences import split_sentences
+
+SAMPLES = 2000
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def common_length(one: Sequence[str], other: Sequence[str]) -> int:
+    """Length of the longest common subsequence."""
+    before = [0] * (len(other) + 1)
+    for word in one:
+        row = [0]
+        for at, against in enumerate(other, start=1):
+            row.append(before[at - 1] + 1 if word == against else max(before[at], row[-1]))
+        before = row
+    return before[-1]
+
+
+def f_measure(shared: int, said: int, wanted: int) -> float:
+    return 2 * shared / (said + wanted) if shared else 0.0
+
+
+def rouge_l(said: str, wanted: str) -> float:
+    one, other = words(said), words(wanted)
+    return f_measure(common_length(one, other), len(one), len(other))
+
+
+def rouge_1(said: str, wanted: str) -> float:
+    one, other = Counter(words(said)), Counter(words(wanted))
+    return f_measure((one & other).total(), one.total(), other.total())
+
+
+def edits(one: str, other: str) -> int:
+    """Levenshtein distance, a row at a time."""
+    against = np.frombuffer(other.encode("utf-32-le"), dtype=np.uint32)
+    row = np.arange(len(against) + 1)
+    for at, char in enumerate(np.frombuffer(one.encode("utf-32-le"), dtype=np.uint32), start=1):
+        best = np.minimum(row[1:] + 1, row[:-1] + (against != char))
+        steps = np.concatenate([[at], best]) - np.arange(len(row))
+        row = np.minimum.accumulate(steps) + np.arange(len(row))
+    return int(row[-1])
+
+
+def interval(values: Sequence[float], weights: Sequence[float] | None = None) -> str:
+    """Mean (or the ratio to ``weights``) with its interval."""
+    tops = np.asarray(values, dtype=float)
+    parts = np.ones_like(tops) if weights is None else np.asarray(weights, dtype=float)
+    picked = np.random.default_rng(7).integers(0, len(tops), (SAMPLES, len(tops)))
+    low, high = np.percentile(tops[picked].sum(axis=1) / parts[picked].sum(axis=1), [2.5, 97.5])
+    return f"{tops.sum() / parts.sum():.3f} [{low:.3f}, {high:.3f}] of {len(tops)}"
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@lru_cache
+def clapnq(folder: Path) -> list[tuple[dict[str, Any], Passage]]:
+    """Each question with its passage, scored as the store would: the cosine to title and text."""
+    found = records(folder / "clapnq_dev.jsonl")
+    questions = embed(load_embedder(), [record["question"] for record in found])
+    passages = embed(load_embedder(), [f"{record['title']}\n{record['passage']}" for record in found])
+    scores = (questions * passages).sum(axis=1).tolist()
+    return [
+        (record, Passage(id=str(at), text=record["passage"], source="clapnq", title=record["title"], score=score))
+        for at, (record, score) in enumerate(zip(found, scores, strict=True))
+    ]
+
+
+class AllPassages:
+    """A retriever over all of ClapNQ's passages."""
+
+    def __init__(self, folder: Path) -> None:
+        kept = {passage.text: passage for _, passage in clapnq(folder)}
+        self._passages = list(kept.values())
+        self._vectors = embed(load_embedder(), [f"{passage.title}\n{passage.text}" for passage in self._passages])
+
+    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+        scores = self._vectors @ embed(load_embedder(), [query])[0]
+        best = np.argsort(-scores)[:top_k]
+        return [self._passages[at].model_copy(update={"score": float(scores[at])}) for at in best]
+
+
+def answers(folder: Path) -> None:
+    quoted, lead = [], []
+    for record, passage in clapnq(folder):
+        if record["answerable"]:
+            chosen = choose(rank_sentences(record["question"], [passage], load_embedder()))
+            said = " ".join(item.span.text for item in chosen)
+            quoted.append(max(rouge_l(said, wanted) for wanted in record["answers"]))
+            said = " ".join(span.text for span in split_sentences(passage.text)[:3])
+            lead.append(max(rouge_l(said, wanted) for wanted in record["answers"]))
+    print(f"answers, ClapNQ: ROUGE-L {interval(quoted)}; the first three sentences {interval(lead)}")
+
+
+def abstaining(folder: Path) -> None:
+    config = ChatConfig()
+    bands: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    supports: dict[bool, list[float]] = {True: [], False: []}
+    for record, passage in clapnq(folder):
+        asked = understand([Message(role="user", content=record["question"])])
+        ranked = rank_sentences(asked.question, [passage], load_embedder())
+        bands[record["answerable"]][judge(asked, passage, ranked, config)] += 1
+        supports[record["answerable"]].append(support(passage, ranked, config))
+    for known, name in ((True, "answerable"), (False, "unanswerable, with a passage on the matter")):
+        print(f"abstaining, ClapNQ, {name}: {dict(bands[known].most_common())}")
+    rights = np.asarray(supports[True])
+    for share in (0.05, 0.1, 0.2):
+        enough = float(np.quantile(supports[False], 1 - share))
+        print(
+            f"  at a support of {enough:.3f}: {share:.0%} of them answered, answerable {(rights >= enough).mean():.3f}"
+        )
+    everywhere = build_chat(AllPassages(folder), load_embedder())
+    right, missed = [], Counter[str]()
+    for record, passage in clapnq(folder):
+        request = ChatInput(messages=[Message(role="user", content=record["question"])])
+        result = everywhere.invoke(request).result
+        assert isinstance(result, ChatResult)
+        cited = {result.passages[0].text} if result.band == "answered" else set()
+        if record["answerable"]:
+            right.append(float(passage.text in cited))
+        else:
+            missed[result.band] += 1
+    print(f"  over all passages: answered from the right passage {interval(right)}; unanswerable {dict(missed)}")
+
+
+def dialogues(folder: Path) -> None:
+    """DialogSum's licence is non-commercial: it measures here, nothing is fitted on it."""
+    chain = build_summarize(load_embedder())
+    found = records(folder / "dialogsum_dev.jsonl")
+    for count in (1, 2, 3, 5):
+        scores = []
+        for record in found:
+            request = SummarizeInput(texts=[SourceText(text=record["dialogue"])], sentences=count)
+            scores.append(rouge_1(_said(chain, request), record["summary"]))
+        print(f"dialogues, DialogSum, {count} turns: ROUGE-1 {interval(scores)}")
+    leads = [rouge_1("\n".join(record["dialogue"].splitlines()[:2]), record["summary"]) for record in found]
+    print(f"  the first two turns: {interval(leads)}")
+
+
+class Remembering:
+    """The embedder, asked once for each text: the same meetings are summarised many times."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def embed_array(self, texts: Sequence[str]) -> Any:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, load_embedder().embed_array(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def meetings(folder: Path) -> None:
+    chain = build_summarize(Remembering())
+    found = records(folder / "qmsum_val.jsonl")
+    texts = ["\n".join(f"{turn['speaker']}: {turn['content']}" for turn in m["meeting_transcripts"]) for m in found]
+    for kind, counts in (("specific", (3, 5, 8, 12)), ("general", (5, 10))):
+        for count in counts:
+            scores, lengths = [], []
+            for meeting, text in zip(found, texts, strict=True):
+                for asked in meeting[f"{kind}_query_list"]:
+                    focus = asked["query"] if kind == "specific" else None
+                    request = SummarizeInput(texts=[SourceText(text=text)], sentences=count, focus=focus)
+                    said = _said(chain, request)
+                    scores.append(rouge_1(said, asked["answer"]))
+                    lengths.append(len(words(said)))
+            print(f"meetings, QMSum, {kind} {count}: ROUGE-1 {interval(scores)}; {np.mean(lengths):.0f} words")
+
+
+def _said(chain: Any, request: SummarizeInput) -> str:
+    return chain.invoke(request).result.text
+
+
+def receipts(folder: Path) -> None:
+    hits, wanted, wrong, chars = [], [], [], []
+    started = time.perf_counter()
+    paths = sorted((folder / "sroie").glob("*.jpg"))
+    for path in paths:
+        said = "\n".join(line.text for line in read_lines(open_picture(path.read_bytes(), path.name)))
+        truth = "\n".join(_boxes(path.with_suffix(".csv")))
+        one, other = Counter(said.upper().split()), Counter(truth.upper().split())
+        hits.append((one & other).total())
+        wanted.append(other.total())
+        plain = "".join(truth.upper().split())
+        wrong.append(edits("".join(said.upper().split()), plain))
+        chars.append(len(plain))
+    took = (time.perf_counter() - started) / len(paths)
+    print(f"receipts, SROIE: words found {interval(hits, wanted)}; CER {interval(wrong, chars)}; {took:.1f} s each")
+
+
+def _boxes(path: Path) -> list[str]:
+    """The transcribed pieces, in the reading order that our own are brought to."""
+    from tools.types import TextLine
+
+    pieces = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        parts = line.split(",", 8)
+        if len(parts) == 9:
+            xs, ys = [int(part) for part in parts[0:8:2]], [int(part) for part in parts[1:8:2]]
+            pieces.append(TextLine(text=parts[8], score=1.0, box=(min(xs), min(ys), max(xs), max(ys))))
+    return [piece.text for row in rows(pieces) for piece in row]
+
+
+def main() -> None:
+    parts: dict[str, Callable[[Path], None]] = {
+        part.__name__: part for part in (answers, abstaining, dialogues, meetings, receipts)
+    }
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--only", default=",".join(parts), help="parts to run, with commas between")
+    arguments = parser.parse_args()
+    for name in arguments.only.split(","):
+        parts[name](arguments.data)
+
+
+if __name__ == "__main__":
+    main()
