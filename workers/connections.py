@@ -1,4 +1,4 @@
-"""Where Redis and Chroma are: the setting when it is given, else what `phiq up` started on this machine."""
+"""Where Redis and Chroma are, and the default model: the setting when given, else as `phiq up` was started here."""
 
 from __future__ import annotations
 
@@ -43,6 +43,14 @@ def chroma_url(settings: Settings) -> str:
     if found is None or not found.chroma_url or not found.alive("chroma"):
         raise _not_running("Chroma", "PHIQ_CHROMA_URL", settings)
     return found.chroma_url
+
+
+def default_model(settings: Settings) -> str:
+    """The engine URI for jobs that name none."""
+    if "model" in settings.model_fields_set or settings.redis_url is not None:
+        return settings.model
+    found = state.read(settings.data_dir)
+    return found.model if found is not None and found.model and found.alive("worker") else settings.model
 
 
 def redis_client(settings: Settings) -> redis.Redis:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.contract import Attachment
-from workers.connections import redis_client
+from workers.connections import default_model, redis_client
 from workers.errors import JobInvalid
 from workers.jobs import Event, Job, JobRecord, State, Waiting, capability, is_job_id
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo
@@ -61,7 +61,7 @@ class Service:
         """Check a job and put it in line. Workers are told at once; nothing else need run for it to be kept.
 
         Args:
-            job: The job; where it names no tenant or model, the settings' are meant.
+            job: The job; where it names no tenant or model, the settings' are meant; see also `default_model`.
             job_id: An id of the caller's own making (32 hex digits), with which asking twice is one job.
 
         Raises:
@@ -74,7 +74,7 @@ class Service:
             raise JobInvalid(f"'{job_id[:40]}' is not a job's id.", hint="Use 32 lower-case hex digits.")
         if "tenant" not in job.model_fields_set:
             job = job.model_copy(update={"tenant": self.settings.tenant})
-        model = "extractive" if job.kind in _NO_MODEL else job.model or self.settings.model
+        model = "extractive" if job.kind in _NO_MODEL else job.model or default_model(self.settings)
         self._registry.check(model)
         return self.ledger.submit(job, model=model, capability=capability(job, model), job_id=job_id)
 

@@ -30,11 +30,13 @@ def up(
 ) -> None:
     """Start Redis, Chroma, a worker and the scheduler here; Ctrl-C stops them all."""
     from gateway.cli.connection import settings as current
+    from workers.doctor.models import default_model as usable
     from workers.stack import Stack
 
     settings = current()
     if model is not None:
         settings = settings.model_copy(update={"model": model})
+        usable(settings)
     stack = Stack(settings, on_event=lambda event: tell(io, event))
     with stack:
         show_parts(io, stack.parts())

@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def list_models(io: Io) -> None:
     """List the Phi family and which of it is on this machine."""
+    from workers.connections import default_model
     from workers.models.profiles import PROFILES, lookup
 
     settings, shelf = _shelf()
@@ -62,7 +63,7 @@ def list_models(io: Io) -> None:
             }
         )
     if io.json:
-        io.document({"default": settings.model, "ollama_running": ollama is not None, "models": rows})
+        io.document({"default": default_model(settings), "ollama_running": ollama is not None, "models": rows})
         return
     io.table(
         ("model", "size", "context", "sees", "on this machine as", "get it with"),
@@ -82,7 +83,7 @@ def list_models(io: Io) -> None:
         if entry.problem:
             io.note(f"{entry.name} can't be used: {entry.problem}", style="yellow")
     io.note(
-        f"Jobs that name no model run on {settings.model} (PHIQ_MODEL). "
+        f"Jobs that name no model run on {default_model(settings)} (phiq up -m MODEL, or PHIQ_MODEL). "
         + ("Ollama runs." if ollama is not None else f"No Ollama answers at {settings.ollama_url}.")
     )
 

@@ -18,6 +18,8 @@ import pytest
 
 from workers import connections
 from workers.errors import AlreadyRunning, NotRunning, StackFailed, StorageFull
+from workers.jobs import parse_job
+from workers.service import Service
 from workers.settings import Settings
 from workers.stack import Stack, StackEvent, down, folders, members, state
 
@@ -160,6 +162,21 @@ def test_given_a_killed_supervisor_when_started_again_then_what_it_left_is_stopp
         assert {event.part for event in events if event.kind == "cleaned"} == set(SERVERS)
         wait_until(lambda: not any(process.is_running() for process in orphans.values()), 10, "orphans ended")
         assert stack.parts()[0].state == "ready"
+
+
+def test_given_a_model_at_the_start_then_other_terminals_mean_it_too_unless_they_name_one(
+    settings: Callable[..., Settings], redis_binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state.StackState, "alive", lambda _self, _name: True)  # no worker is started here
+    other = settings()
+    assert connections.default_model(other) == "extractive"
+    with Stack(settings(model="ollama:phi3.5"), parts=["redis"]):
+        assert connections.default_model(other) == "ollama:phi3.5"
+        assert connections.default_model(settings(model="extractive")) == "extractive"
+        assert connections.default_model(settings(redis_url="redis://127.0.0.1:1")) == "extractive"
+        record = Service.connect(other).submit(parse_job({"kind": "complete", "input": {"prompt": "x"}}))
+        assert record.model == "ollama:phi3.5"
+    assert connections.default_model(other) == "extractive"
 
 
 def test_given_a_stranger_with_a_recorded_id_then_it_is_left_alone(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from knowledge.errors import PhiqError
+from workers.connections import default_model
 from workers.doctor import machine, models, services
 from workers.doctor.check import Check, fail
 from workers.settings import Settings, get_settings
@@ -42,6 +43,8 @@ def run(settings: Settings | None = None) -> list[Check]:
             settings = get_settings()
         except PhiqError as error:
             return [fail("settings", error.message, error.hint)]
+    # As jobs that are submitted now would have it.
+    settings = settings.model_copy(update={"model": default_model(settings)})
     found: list[Check] = []
     for look in LOOKS:
         try:

@@ -78,6 +78,7 @@ class StackState(BaseModel):
     supervisor: ProcessRef
     redis_url: str = ""
     chroma_url: str = ""
+    model: str = ""
     parts: list[PartRecord] = []
 
     def part(self, name: str) -> PartRecord | None:

@@ -185,6 +185,7 @@ class Stack:
                     supervisor=state.current_process(),
                     redis_url=self._redis_url,
                     chroma_url=self._chroma_url,
+                    model=self._settings.model,
                     parts=records,
                 ),
             )
