@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk, BaseMessage
 
 FinishReason = Literal["stop", "length"]
+STOPPED = "A call that went on far too long was stopped; the tokens it took are not counted."
 _CUT = {"length", "max_tokens", "max_output_tokens"}
 
 
@@ -57,10 +58,19 @@ class Answer:
         if self.thinking and not self.text.strip():
             self.notes.append("The model used up its answer for thinking: allow it more tokens (max_tokens).")
 
-    def read(self) -> Answer:
-        """Run to the end; returns itself."""
-        for _ in self:
-            pass
+    def read(self, most: int | None = None) -> Answer:
+        """Run to the end; returns itself.
+
+        Args:
+            most: Characters after which the run is stopped as one that will not end (``finish_reason`` is then
+                ``length``); an engine tells no counts of a run that was stopped.
+        """
+        with closing(cast("Generator[str]", iter(self))) as pieces:
+            for _ in pieces:
+                if most is not None and len(self.text) > most:
+                    self.finish_reason = "length"
+                    self.notes.append(STOPPED)
+                    break
         return self
 
     def _account(self, chunk: AIMessageChunk) -> None:

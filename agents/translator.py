@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.budget import Budget
 from agents.checks.numbers import numbers
-from agents.checks.protect import Problem, check_segment, protected_items, without_items
+from agents.checks.protect import Problem, check_segment, longest, protected_items, without_items
 from agents.generate import Answer, Tally
 from agents.parts import halve
 from agents.prompts import translate as prompts
@@ -79,7 +79,7 @@ class Translator:
         messages = self.prompt(texts)
         if not self._fits(messages, "\n".join(texts)):
             return None
-        answer = self._ask(messages)
+        answer = self._ask(messages, longest("\n".join(texts)))
         return None if answer.finish_reason == "length" else prompts.read_numbered(answer.text, len(texts))
 
     def _alone(self, text: str, cuts: int = 0) -> Translated:
@@ -104,7 +104,7 @@ class Translator:
         return best if best.text else Translated(text, best.problems)
 
     def _attempt(self, messages: list[BaseMessage], text: str) -> Translated:
-        answer = self._ask(messages)
+        answer = self._ask(messages, longest(text))
         translation = prompts.read_alone(answer.text, text)
         if answer.finish_reason == "length":
             return Translated(translation or text, (Problem("cut_off", "the translation was cut off at its limit"),))
@@ -123,7 +123,7 @@ class Translator:
     def _fits(self, messages: list[BaseMessage], text: str) -> bool:
         return self._budget.fits(messages) and LONGER * self._budget.tokens(text) <= self._budget.answer
 
-    def _ask(self, messages: list[BaseMessage]) -> Answer:
-        answer = Answer(self._model, messages).read()
+    def _ask(self, messages: list[BaseMessage], most: int) -> Answer:
+        answer = Answer(self._model, messages).read(most)
         self._tally.add(answer)
         return answer

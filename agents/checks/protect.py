@@ -101,6 +101,11 @@ def check_segment(source: str, target: str) -> list[Problem]:
     return problems
 
 
+def longest(source: str) -> int:
+    """Characters that no translation of a text takes, whatever is said around it."""
+    return int(2 * _TIMES * _letters(source)) + 10 * _MORE
+
+
 def _odd_length(source: str, target: str) -> str | None:
     """Whether a text is far longer or shorter than its source: made up, repeated or left out."""
     ours, theirs = _letters(source), _letters(target)

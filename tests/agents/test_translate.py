@@ -279,6 +279,17 @@ def test_a_model_that_never_ends_is_flagged_after_a_few_calls(model, run, cut) -
     assert len(scripted.prompts) <= 16
 
 
+def test_a_model_that_goes_on_and_on_is_stopped_and_not_waited_for(model, run) -> None:
+    scripted = model("und weiter " * 5000, "Ein Satz mit Wörtern.", "Und einer.")
+    result, _ = run(build_translate(scripted), into("A sentence with words. And one."))
+    assert (result.text, result.issues) == ("Ein Satz mit Wörtern. Und einer.", [])
+    assert result.usage.completion_tokens == 6, "the run was closed before its end, where the engine counts"
+    assert any("far too long" in note for note in result.notes)
+    together = model("[1] eins\n" + "und weiter " * 5000, "EINS", "ZWEI")
+    result, _ = run(build_translate(together), into("one\n\ntwo\n"))
+    assert (result.text, result.usage.completion_tokens) == ("EINS\n\nZWEI\n", 2)
+
+
 def test_a_long_paragraph_is_divided_at_sentences(model, run) -> None:
     text = " ".join(f"Sentence number {n} is here." for n in range(40))
     scripted = model(reply=upper, room=60)
