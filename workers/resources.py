@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from knowledge.embed.base import Embedder
     from knowledge.store import Store
+    from workers.engines.base import EngineURI
     from workers.engines.registry import Registry
 
 _STORES = 32
@@ -106,6 +107,13 @@ class Resources:
         if registry is None:
             return {}
         return {uri: engine.status().state for uri, engine in registry.engines().items()}
+
+    def loads_first(self, uri: EngineURI) -> bool:
+        """Whether a run on this engine has to wait until its model is loaded: minutes, with a big one."""
+        if uri.scheme == "extractive":
+            return False
+        engine = self.registry.get(str(uri))
+        return engine.loads_here and engine.status().state in ("idle", "loading")
 
     def close(self) -> None:
         """End the engines and connections; safe to call twice."""

@@ -99,6 +99,8 @@ class Runner:
                 yield from self._ingest(job, stop)
             case _:
                 chain, value = self._chain(job, uri, stop, checkpoints)
+                if self._have.loads_first(uri):
+                    yield Chunk(progress=Progress(done=0, note=f"loading {uri}"))
                 yield from chain.stream(value)
 
     def _chain(

@@ -160,6 +160,19 @@ def test_a_real_onnx_model_completes(runner: Runner) -> None:
     assert runner.hosts() == [f"onnx:{TINY}"]
 
 
+def test_the_stream_says_that_a_model_is_being_loaded_and_only_then(runner: Runner) -> None:
+    job = {"kind": "complete", "model": f"onnx:{TINY}", "options": {"max_tokens": 4}, "input": {"prompt": "Once"}}
+    notes = [
+        [chunk.progress.note for chunk in runner.run(parse_job(job), threading.Event()) if chunk.progress]
+        for _ in range(2)
+    ]
+    assert notes[0][0] == f"loading onnx:{TINY}"
+    assert f"loading onnx:{TINY}" not in notes[1]
+
+    remote = {**job, "model": "fake:echo"}
+    assert not any(chunk.progress for chunk in runner.run(parse_job(remote), threading.Event()))
+
+
 def test_options_the_extractive_engine_has_no_use_for_are_refused_by_name(runner: Runner) -> None:
     with pytest.raises(OptionUnsupported, match="temperature"):
         result(runner, kind="summarize", options={"temperature": 0.5}, input={"texts": [{"text": "a. b."}]})

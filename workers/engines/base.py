@@ -6,7 +6,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from workers.errors import EngineUnknown
 
@@ -74,6 +74,8 @@ class Engine(ABC):
     """
 
     uri: EngineURI
+    loads_here: ClassVar[bool] = False
+    """Whether a run may first have to wait until this process has loaded the model."""
 
     @abstractmethod
     def chat_model(self, options: GenerationOptions, stop: threading.Event) -> BaseChatModel:

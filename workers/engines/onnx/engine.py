@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class OnnxEngine(Engine):
     """ONNX Runtime GenAI in a child process that all threads of the worker share.
 
-    Nothing is loaded before the first run (or ``warm``). Runs take turns in order of arrival.
+    Nothing is loaded before the first run. Runs take turns in order of arrival.
 
     Args:
         uri: ``onnx:NAME``, a name on the shelf or an absolute path of a folder.
@@ -38,6 +38,8 @@ class OnnxEngine(Engine):
         ModelBroken: when the folder lacks its tokenizer or template.
         OptionUnsupported: when it is a model for pictures.
     """
+
+    loads_here = True
 
     def __init__(
         self,
@@ -92,15 +94,6 @@ class OnnxEngine(Engine):
     def chat_model(self, options: GenerationOptions, stop: threading.Event) -> OnnxChatModel:
         """A chat model for one job; cheap."""
         return OnnxChatModel(runtime=self._runtime, interrupt=stop, **options.model_dump())
-
-    def warm(self, stop: threading.Event) -> None:
-        """Load the model now and wait for it.
-
-        Raises:
-            PhiqError: what keeps it from being loaded.
-            Interrupted: ``stop`` was set; loading goes on.
-        """
-        self._runtime.host.load(stop)
 
     def status(self) -> EngineStatus:
         """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""
