@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from knowledge.chroma import Connection, StoreConfig, border, not_found
@@ -40,14 +40,10 @@ class Store:
     One writer at a time a collection: two ingests of the same source would delete each other's new passages.
     """
 
-    def __init__(self, config: StoreConfig, embedder: Embedder, *, connection: Connection | None = None) -> None:
+    def __init__(self, config: StoreConfig, embedder: Embedder) -> None:
         self.config = config
         self.embedder = embedder
-        self._connection = connection or Connection(config)
-
-    def for_tenant(self, tenant: str) -> Store:
-        """Another tenant's collections over the same connection (closing one closes both)."""
-        return Store(replace(self.config, tenant=tenant), self.embedder, connection=self._connection)
+        self._connection = Connection(config)
 
     def search(self, collection: str, query: str, top_k: int = 5) -> list[Passage]:
         """The passages nearest to a query, best first; ``score`` is the cosine.

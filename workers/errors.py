@@ -35,12 +35,6 @@ class IdempotencyConflict(UserError):
     code = "idempotency_conflict"
 
 
-class QueueFull(UserError):
-    """Raised when a limit of queued jobs is reached; ``details['retry_after']`` in seconds."""
-
-    code = "queue_full"
-
-
 class JobCancelled(UserError):
     """Raised when a job's result is asked for and it was cancelled."""
 

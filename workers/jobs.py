@@ -266,7 +266,7 @@ class Event(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     id: str = ""
-    type: Literal["state", "delta", "progress", "restarted", "snapshot", "waiting", "end"]
+    type: Literal["state", "delta", "progress", "restarted", "snapshot", "end"]
     attempt: int = 0
     offset: int = 0
     text: str = ""
@@ -278,7 +278,7 @@ class Event(BaseModel):
 class Waiting(BaseModel):
     """Why a job has not started: its place and a reason people understand.
 
-    ``reason``: not_waiting, delayed, no_worker, slots_full, model_loading, retry, paused.
+    ``reason``: not_waiting, delayed, no_worker, slots_full, model_loading, retry.
     """
 
     reason: str

@@ -157,7 +157,6 @@ class Service:
 
     @cached_property
     def _content(self) -> ContentStore:
-        from workers.content import ContentStore
+        from workers.content import open_content
 
-        url = self.settings.content_url or str(self.settings.data_dir / "content")
-        return ContentStore(url, self.settings.max_file_bytes)
+        return open_content(self.settings)

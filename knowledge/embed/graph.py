@@ -21,7 +21,6 @@ GRAPH_VERSION = 1  # raise when the graph below changes, so that cached ones are
 HEADS = 12
 HIDDEN = 384
 LAYERS = 6
-LONGEST = 512
 _EPSILON = 1e-12
 
 

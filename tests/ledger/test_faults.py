@@ -42,7 +42,7 @@ def test_repeated_commands_change_nothing(ledger, submit, a_job, monkeypatch):
     twice(ledger, monkeypatch)
     attempt = ledger.claim(key, "w")
     attempt.delta("once ")
-    attempt.checkpoint({"a": 1})
+    attempt.checkpoints.update({"a": 1})
     attempt.renew()
     attempt.delta("only")
     assert attempt.succeed(CompletionResult(text="once only")) is State.SUCCEEDED

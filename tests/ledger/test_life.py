@@ -75,7 +75,7 @@ def test_a_second_attempt_voids_what_the_first_streamed(make_ledger, a_job):
     job_id = ledger.submit(a_job(), model="m", capability=Capability.GENERATE).id
     first = ledger.claim(job_id, "w")
     first.delta("half an ans")
-    first.checkpoint({"part 1": [1, 2]})
+    first.checkpoints.update({"part 1": [1, 2]})
     first.fail(EngineDown("Down."))
     time.sleep(0.01)
     ledger.reap()
@@ -253,7 +253,7 @@ def test_finished_jobs_go_when_their_time_is_over(make_ledger, a_job, wait_until
     job_id = ledger.submit(a_job(idempotency_key="k"), model="m", capability=Capability.GENERATE).id
     attempt = ledger.claim(job_id, "w")
     attempt.delta("text")
-    attempt.checkpoint({"a": 1})
+    attempt.checkpoints.update({"a": 1})
     attempt.succeed(CompletionResult(text="text"))
     wait_until(lambda: ledger.reap().swept, 5)
     with pytest.raises(JobNotFound):

@@ -8,8 +8,7 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from agents.contract import Progress, Result
 from knowledge.errors import PhiqError
@@ -103,14 +102,6 @@ class Attempt:
             self._progress = progress.model_dump_json()
             if time.monotonic() - self._flushed >= self._config.flush:
                 self._flush()
-
-    def checkpoint(self, points: Mapping[str, Any]) -> None:
-        """Keep finished parts (JSON values by name) for a later attempt.
-
-        Raises:
-            LeaseLost: the job is another's by now.
-        """
-        self.checkpoints.update(points)
 
     def beat(self) -> None:
         """Show life when there is nothing else to write."""

@@ -11,7 +11,6 @@ import os
 import queue
 import signal
 import threading
-import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -67,12 +66,10 @@ def main(descriptor: int, lifeline: int) -> None:
     pipe: Connection[Any, Any] = Connection(descriptor)
     spec: LoadSpec = pipe.recv()
     inbox = Inbox(pipe)
-    started = time.monotonic()
     try:
         from workers.engines.host.model import Model
 
         model = Model(spec)
-        loaded = time.monotonic()
         model.warm_up()
     except ImportError as error:
         pipe.send(LoadFailed("refused", _brief(error)))
@@ -80,7 +77,7 @@ def main(descriptor: int, lifeline: int) -> None:
     except Exception as error:  # noqa: BLE001 - the library raises RuntimeError, MemoryError and pybind11's own
         pipe.send(LoadFailed(_trouble(error, "broken"), _brief(error)))
         return
-    pipe.send(Ready(loaded - started, time.monotonic() - loaded, _resident()))
+    pipe.send(Ready())
     while True:
         _serve(pipe, model, inbox)
 
@@ -104,12 +101,6 @@ def _trouble(error: Exception, otherwise: Trouble) -> Trouble:
 def _brief(error: Exception) -> str:
     """The library's words, bounded: they name files and shapes, not contents."""
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def _resident() -> int:
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
 
 
 def end_with(lifeline: int) -> None:

@@ -51,11 +51,7 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Ready:
-    """The model is loaded and warm. Times are in seconds, memory in bytes."""
-
-    load_seconds: float
-    warm_seconds: float
-    memory: int
+    """The model is loaded and warm."""
 
 
 @dataclass(frozen=True)
