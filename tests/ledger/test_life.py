@@ -225,8 +225,9 @@ def test_jobs_above_the_size_limit_are_refused(make_ledger, a_job):
 @pytest.mark.parametrize("job_id", ["", "nonsense", "0" * 32, "*", "../x"])
 def test_unknown_ids_are_not_found(ledger, job_id):
     for call in (ledger.get, ledger.cancel, ledger.waiting, ledger.events):
-        with pytest.raises(JobNotFound):
+        with pytest.raises(JobNotFound) as missing:
             list(call(job_id, "default"))
+        assert missing.value.hint == "phiq jobs"
     assert ledger.claim(job_id, "w") is None
 
 

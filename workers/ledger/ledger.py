@@ -189,4 +189,4 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 
 def _not_found(job_id: str) -> JobNotFound:
-    return JobNotFound(f"There is no job {job_id[:64]}, or it has expired.", hint="phiq jobs list", subject=job_id[:64])
+    return JobNotFound(f"There is no job {job_id[:64]}, or it has expired.", hint="phiq jobs", subject=job_id[:64])
