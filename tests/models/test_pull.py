@@ -17,6 +17,7 @@ from workers.errors import (
     HubUnavailable,
     ModelBroken,
     ModelNotFound,
+    OptionUnsupported,
     ModelTooLarge,
     PullRunning,
 )
@@ -177,13 +178,20 @@ def test_an_unreachable_hub_says_how_to_go_on(tmp_path):
         ("", "phiq models list"),
         ("../../etc", "phiq models list"),
         ("phi-3.5-moe", "phiq models add PATH"),
-        ("phi-4-multimodal", "PHIQ_ONNX_PROVIDER=cuda"),
+        ("phi-3-small-8k", "PHIQ_ONNX_PROVIDER=cuda"),
     ],
 )
 def test_what_cant_be_pulled_says_why_without_asking_anyone(tmp_path, name, hint):
     with pytest.raises(ModelNotFound) as caught:
         pull(name, Settings(data_dir=tmp_path, hub_url="http://127.0.0.1:9"))
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["phi-3-vision", "phi-3.5-vision", "phi-4-multimodal"])
+def test_gigabytes_that_could_not_run_are_not_fetched(tmp_path, name):
+    with pytest.raises(OptionUnsupported, match="text models only") as caught:
+        pull(name, Settings(data_dir=tmp_path, hub_url="http://127.0.0.1:9"))
+    assert "--model ollama:llava" in caught.value.hint
 
 
 def test_any_folder_of_the_hub_can_be_pulled_by_its_path(hub, settings):

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agents.errors import Interrupted
-from workers.errors import ModelNotFound, PullRunning
+from workers.errors import ModelNotFound, OptionUnsupported, PullRunning
 from workers.models.folder import check_folder
 from workers.models.hub import Hub, HubFolder
 from workers.models.profiles import lookup
@@ -56,6 +56,7 @@ def pull(
 
     Raises:
         ModelNotFound: an unknown name, or no build for this machine's provider.
+        OptionUnsupported: a vision model, which the ONNX engine can't run yet.
         PullRunning: another process is at it.
         Interrupted: ``stop`` was set.
         HubUnavailable, EngineDenied, ModelTooLarge, ModelBroken, StorageFull: from the hub.
@@ -114,6 +115,13 @@ def _source(name: str, provider: str) -> _Source:
             f"phiq models pull ollama:{profile.ollama}" if profile.ollama else "phiq models add PATH takes your own."
         )
         raise ModelNotFound(f"No ONNX build of {profile.title} is known.", hint=other, subject=profile.name)
+    if profile.vision:
+        # Gigabytes that the ONNX engine would then refuse; by its address (OWNER/REPOSITORY/FOLDER) it can be had.
+        raise OptionUnsupported(
+            f"{profile.title} would not run: this version's ONNX engine takes text models only.",
+            hint="To describe pictures: phiq models pull ollama:llava, then --model ollama:llava.",
+            subject=profile.name,
+        )
     if profile.onnx_provider != provider:
         raise ModelNotFound(
             f"The known ONNX build of {profile.title} needs {profile.onnx_provider}; PHIQ_ONNX_PROVIDER is {provider}.",
