@@ -17,8 +17,8 @@ from workers.errors import (
     HubUnavailable,
     ModelBroken,
     ModelNotFound,
-    OptionUnsupported,
     ModelTooLarge,
+    OptionUnsupported,
     PullRunning,
 )
 from workers.models.pull import pull, remove
