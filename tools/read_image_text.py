@@ -22,6 +22,8 @@ _LEAST_SCORE = 0.5
 _LONGEST = 2000  # pixels; rapidocr scales down to this itself, its detector gains nothing beyond
 _SMALLEST = 48  # pixels of height below which the detector misses a single line of text
 _TALL = 2.5  # times as high as wide: a long screenshot would lose its letters when scaled as a whole
+_THINNEST = 6  # pixels: no letter fits into less
+_NARROW = 8  # times as long as the other side: rapidocr enlarges by the shorter one, without a bound on the longer
 _OVERLAP = 80  # pixels of a tile that are seen twice, so that a line on the cut is whole in one of them
 _DET, _REC, _CLS = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx", "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
 
@@ -105,6 +107,8 @@ def _read(image: Image, offset: int) -> list[TextLine]:
     import numpy as np
     from PIL import Image as PillowImage
 
+    if min(image.size) < _THINNEST:
+        return []
     scale = 1.0
     if image.height < _SMALLEST or image.width < _SMALLEST:
         scale = min(4.0, _SMALLEST / max(1, min(image.size)), _LONGEST / max(image.size))
@@ -113,6 +117,7 @@ def _read(image: Image, offset: int) -> list[TextLine]:
     if scale != 1.0:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, PillowImage.Resampling.LANCZOS)
+    image = _broadened(image)
     with _in_use:
         # It takes arrays as BGR. Measured, the order hardly matters: on receipts .857 of the words against .854.
         output = _engine()(np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1]))
@@ -123,6 +128,22 @@ def _read(image: Image, offset: int) -> list[TextLine]:
         for corners, text, score in zip(output.boxes.tolist(), output.txts, output.scores, strict=True)
         if score >= _LEAST_SCORE and _says_something(text)
     ]
+
+
+def _broadened(image: Image) -> Image:
+    """A strip with room beside or below it; boxes stay where they are.
+
+    A strip of one pixel by 30,000 as it is took rapidocr more than 20 GB, and the worker with it.
+    """
+    from PIL import Image as PillowImage
+
+    longest = max(image.size)
+    if min(image.size) * _NARROW >= longest:
+        return image
+    room = longest * 2 // _NARROW
+    plain = PillowImage.new("RGB", (max(image.width, room), max(image.height, room)), image.getpixel((0, 0)))
+    plain.paste(image, (0, 0))
+    return plain
 
 
 def _says_something(text: str) -> bool:
