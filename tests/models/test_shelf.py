@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
+from knowledge.errors import ServiceError
 from workers.errors import ModelBroken, ModelNotFound
 from workers.models.folder import check_folder
 from workers.models.shelf import Shelf
@@ -152,3 +156,16 @@ def test_files_named_deep_in_a_decoder_pipeline_are_checked(whole):
     (whole / "genai_config.json").write_bytes(nested)
     with pytest.raises(ModelBroken, match=r"b\.onnx is missing"):
         check_folder(whole)
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EROFS, "internal"), (errno.ENOSPC, "storage_full")])
+def test_a_shelf_that_cannot_be_written_says_what_to_do(shelf, whole, monkeypatch, number, code):
+    def refuse(*_args, **_kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(ServiceError) as caught:
+        shelf.add(whole)
+    assert caught.value.code == code
+    assert str(shelf.root) in caught.value.message
+    assert "PHIQ_DATA_DIR" in caught.value.hint

@@ -12,16 +12,19 @@ link, because ONNX Runtime resolves weight files against the real folder.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from workers.errors import ModelBroken, ModelNotFound
+from knowledge.errors import ServiceError
+from workers.errors import ModelBroken, ModelNotFound, StorageFull
 from workers.models.folder import CONFIG, check_folder
 from workers.models.profiles import lookup
 
@@ -114,15 +117,16 @@ class Shelf:
                 hint=f"phiq models remove {name}, or give another name.",
                 subject=name,
             )
-        if copy:
-            staging = self.staging(f"{name}-{uuid.uuid4().hex}")
-            try:
-                shutil.copytree(folder, staging)
-                self.publish(staging, name, Manifest(kind="copied", path=str(folder)))
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
-        else:
-            self._write_manifest(name, Manifest(kind="linked", path=str(folder)))
+        with self._writing():
+            if copy:
+                staging = self.staging(f"{name}-{uuid.uuid4().hex}")
+                try:
+                    shutil.copytree(folder, staging)
+                    self.publish(staging, name, Manifest(kind="copied", path=str(folder)))
+                finally:
+                    shutil.rmtree(staging, ignore_errors=True)
+            else:
+                self._write_manifest(name, Manifest(kind="linked", path=str(folder)))
         entry = self._entry(name)
         if entry is None:  # pragma: no cover - it was just written
             raise self._missing(name)
@@ -138,15 +142,16 @@ class Shelf:
         entry = self._entry(name)
         if entry is None:
             raise self._missing(name)
-        own = self.root / name
-        if own.is_symlink():
-            own.unlink()  # someone's own link: the link goes, what it points to stays
-        elif own.is_dir():
-            # Renamed first, so that a half-deleted model is never listed. rmtree does not follow links.
-            doomed = self.staging(f"{name}-{uuid.uuid4().hex}")
-            own.rename(doomed)
-            shutil.rmtree(doomed)
-        self._manifest_path(name).unlink(missing_ok=True)
+        with self._writing():
+            own = self.root / name
+            if own.is_symlink():
+                own.unlink()  # someone's own link: the link goes, what it points to stays
+            elif own.is_dir():
+                # Renamed first, so that a half-deleted model is never listed. rmtree does not follow links.
+                doomed = self.staging(f"{name}-{uuid.uuid4().hex}")
+                own.rename(doomed)
+                shutil.rmtree(doomed)
+            self._manifest_path(name).unlink(missing_ok=True)
         return entry
 
     def canonical(self, name: str) -> str:
@@ -226,6 +231,23 @@ class Shelf:
         temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         temporary.write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull(
+                    f"There is no room for models in {self.root}.",
+                    hint="Free some disk space, or set PHIQ_DATA_DIR to a folder on a larger disk.",
+                    subject=str(self.root),
+                ) from error
+            raise ServiceError(
+                f"The models' folder {self.root} can't be changed: {error.strerror or error}.",
+                hint="Give this user a folder it may write: export PHIQ_DATA_DIR=…",
+                subject=str(self.root),
+            ) from error
 
     def _missing(self, name: str) -> ModelNotFound:
         profile = lookup(name)
