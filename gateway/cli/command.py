@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -85,8 +87,22 @@ def border(io: Io) -> Iterator[None]:
     except Exception as error:
         if io.debug:
             raise
-        show_error(io, _unexpected(error))
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            # Nothing more can be said on stdout, as JSON neither, and what waits there must not fail again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            show_error(replace(io, json=False), _no_room())
+        else:
+            show_error(io, _unexpected(error))
         raise typer.Exit(SERVICE) from None
+
+
+def _no_room() -> PhiqError:
+    from workers.errors import StorageFull
+
+    return StorageFull(
+        "There is no room left where the output goes.",
+        hint="Free some disk space; `phiq jobs` lists the job, and `phiq jobs ID` shows its result again.",
+    )
 
 
 def _unexpected(error: Exception) -> PhiqError:

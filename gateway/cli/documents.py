@@ -115,15 +115,20 @@ def ingest_paths(
 
 def _attach(client: Client, files: list[Path], reports: list[FileReport], bar: Progress | None) -> list[dict[str, Any]]:
     from agents.contract import FileReport
-    from knowledge.errors import UserError
+    from knowledge.errors import DocumentUnreadable, UserError
 
     task = None if bar is None else bar.add_task("reading files", total=len(files))
     attached = []
     for path in files:
+        shown = str(path).encode("utf-8", "replace").decode()
         try:
+            if shown != str(path):
+                raise DocumentUnreadable(
+                    f"The name of {shown} is not UTF-8, so it can't be cited.", hint="Rename the file.", subject=shown
+                )
             attached.append({"source": str(path), **client.attach(path).model_dump()})
         except UserError as error:
-            reports.append(FileReport(source=str(path), status="failed", error=error.to_dict()))
+            reports.append(FileReport(source=shown, status="failed", error=error.to_dict()))
         if bar is not None and task is not None:
             bar.advance(task)
     return attached

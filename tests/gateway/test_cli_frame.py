@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -189,3 +190,20 @@ def test_down_with_nothing_running_is_fine(nothing_runs: Settings) -> None:
     result = phiq("down", settings=nothing_runs)
     assert result.exit_code == 0
     assert "Nothing runs" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["models", "path"], ["models", "list", "--json"]])
+def test_a_full_disk_behind_stdout_is_told_without_a_trace(arguments: list[str], tmp_path: Path) -> None:
+    model = tmp_path / "models" / "tiny"
+    model.parent.mkdir()
+    model.symlink_to(ROOT / "tests" / "assets" / "tiny-phi3")
+    code = f"from gateway.cli import app\napp({arguments!r}, prog_name='phiq')"
+    env = {**os.environ, "PHIQ_DATA_DIR": str(tmp_path), "PHIQ_OLLAMA_URL": "http://127.0.0.1:1"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert "storage_full" in done.stderr
+    assert "Traceback" not in done.stderr

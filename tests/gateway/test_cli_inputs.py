@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agents.contract import Attachment, FileReport
+from gateway.cli.documents import _attach
 from gateway.cli.inputs import read_text, texts
 from gateway.cli.io import clean
 from gateway.errors import InputMissing
@@ -97,3 +99,15 @@ def test_folders_and_patterns_give_known_kinds_only(tmp_path: Path) -> None:
 
 def test_terminal_codes_of_documents_are_not_shown() -> None:
     assert clean("a\x1b[31mred\x1b]0;title\x07\tb\n\x9b2Jc\x7f") == "a[31mred]0;title\tb\n2Jc"
+
+
+def test_a_file_whose_name_is_no_text_stops_no_other() -> None:
+    class Taker:
+        def attach(self, path: Path) -> Attachment:
+            return Attachment(ref="sha256:" + "0" * 64, name=path.name, size=1)
+
+    reports: list[FileReport] = []
+    attached = _attach(Taker(), [Path("bad\udcff.txt"), Path("good.txt")], reports, None)  # type: ignore[arg-type]
+    assert [one["source"] for one in attached] == ["good.txt"]
+    assert [(one.source, one.status) for one in reports] == [("bad?.txt", "failed")]
+    assert (reports[0].error or {})["code"] == "document_unreadable"
