@@ -27,7 +27,8 @@ def build_job(kind: Kind, content: Any, attach: Attach, **fields: Any) -> Job:
             kind's whole input.
         attach: Puts a file into the content store.
         **fields: Fields of the input (``collection``, ``target``…), of the job (``model``, ``lane``…) and generation
-            options (``max_tokens``, ``seed``…), told apart by their names. None means "not given".
+            options (``max_tokens``, ``seed``…), told apart by their names. None means "not given". For chat and search
+            ``top_k`` is the number of passages; ``sample_top_k`` is the generation option for every kind.
 
     Raises:
         JobInvalid: when the whole does not fit the contract.
@@ -41,7 +42,9 @@ def build_job(kind: Kind, content: Any, attach: Attach, **fields: Any) -> Job:
     body = dict(content) if isinstance(content, Mapping) else _input(kind, content, attach)
     job: dict[str, Any] = {"kind": kind, "input": body}
     for name, value in given.items():
-        if name in _OPTIONS and not (kind in ("chat", "search") and name == "top_k"):
+        if name == "sample_top_k":
+            job.setdefault("options", {})["top_k"] = value
+        elif name in _OPTIONS and not (kind in ("chat", "search") and name == "top_k"):
             job.setdefault("options", {})[name] = value
         elif name in _COMMON:
             job[name] = value

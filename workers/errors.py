@@ -171,6 +171,12 @@ class EngineProtocolError(ServiceError):
     transient = True
 
 
+class PromptCut(UserError):
+    """Raised when a server read less than it was sent: its context is smaller than these settings say."""
+
+    code = "prompt_cut"
+
+
 class EngineDenied(UserError):
     """Raised when an engine's server refuses the key or the request."""
 

@@ -12,6 +12,7 @@ from gateway.cli.io import Io
 from knowledge.errors import PhiqError
 
 if TYPE_CHECKING:
+    from agents.contract import Progress
     from gateway.client import ClientJob
     from workers.jobs import Event, JobRecord
 
@@ -117,8 +118,7 @@ def follow(io: Io, job: ClientJob[Any], *, after: str = "0-0", text: bool = True
     with cancelling(io, *([job] if cancel else [])), _explaining(io, job) as status:
         for event in job.events(after=after):
             if event.type == "progress" and event.progress is not None:
-                total = f" of {event.progress.total}" if event.progress.total else ""
-                status.say(f"{event.progress.note or 'working'} ({event.progress.done}{total})", passing=True)
+                status.say(_how_far(event.progress), passing=True)
             elif stream and event.type in ("delta", "snapshot", "restarted"):
                 status.close()
                 printer.feed(event)
@@ -127,6 +127,14 @@ def follow(io: Io, job: ClientJob[Any], *, after: str = "0-0", text: bool = True
     if stream and made is not None:
         printer.finish(made.text, whole=after == "0-0")
     return record
+
+
+def _how_far(progress: Progress) -> str:
+    """What a job says of itself, with figures where it has some (loading a model has none)."""
+    words = progress.note or "working"
+    if not (progress.done or progress.total):
+        return words
+    return f"{words} ({progress.done}{f' of {progress.total}' if progress.total else ''})"
 
 
 @contextmanager

@@ -49,6 +49,10 @@ GENERATION: dict[str, Any] = {
     "top_p": Annotated[
         float | None, typer.Option(help="Sample from this share of the likeliest.", rich_help_panel=_GENERATION)
     ],
+    "sample_top_k": Annotated[
+        int | None,
+        typer.Option("--top-k", help="Sample from this many of the likeliest.", min=1, rich_help_panel=_GENERATION),
+    ],
     "seed": Annotated[
         int | None, typer.Option(help="The same seed, the same answer.", min=0, rich_help_panel=_GENERATION)
     ],

@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from agents.errors import ContextOverflow, Interrupted, ModelCannotSee, ModelMisbehaved
+from agents.errors import ContextOverflow, Interrupted, ModelCannotSee
 from knowledge.errors import UserError
 from workers.engines.base import EngineURI
 from workers.engines.ollama import OllamaChatModel, OllamaEngine
@@ -24,6 +24,7 @@ from workers.errors import (
     EngineProtocolError,
     EngineTimeout,
     ModelNotFound,
+    PromptCut,
 )
 from workers.jobs import GenerationOptions
 
@@ -140,7 +141,7 @@ def test_the_servers_own_no_to_a_long_prompt_is_an_overflow_with_its_count(serve
     assert caught.value.details["tokens"] == 8889
 
 
-@pytest.mark.parametrize(("read", "error"), [(4095, ContextOverflow), (4096, ContextOverflow), (30, ModelMisbehaved)])
+@pytest.mark.parametrize(("read", "error"), [(4095, ContextOverflow), (4096, ContextOverflow), (30, PromptCut)])
 def test_a_prompt_that_the_server_cut_is_never_passed_off_as_whole(server, say, model, read, error):
     server.replies[CHAT] = say.reply(parts=say.ollama(["a"], prompt_eval_count=read))
     with pytest.raises(error):

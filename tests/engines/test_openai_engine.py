@@ -15,7 +15,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import SecretStr
 
-from agents.errors import ContextOverflow, Interrupted, ModelCannotSee, ModelMisbehaved
+from agents.errors import ContextOverflow, Interrupted, ModelCannotSee
 from workers.engines.base import EngineURI
 from workers.engines.openai import OpenAIChatModel, OpenAIEngine
 from workers.errors import (
@@ -25,6 +25,7 @@ from workers.errors import (
     EngineTimeout,
     ModelNotFound,
     OptionUnsupported,
+    PromptCut,
 )
 from workers.jobs import GenerationOptions
 from workers.settings import Settings
@@ -111,7 +112,7 @@ def test_an_answer_that_leaves_no_place_for_a_prompt_is_refused(model):
 def test_a_server_that_read_less_than_was_sent_is_caught(server, say, model):
     usage = {"prompt_tokens": 50, "completion_tokens": 1, "total_tokens": 51}
     server.replies[CHAT] = say.reply(parts=say.openai(["a"], usage=usage))
-    with pytest.raises(ModelMisbehaved):
+    with pytest.raises(PromptCut):
         model().invoke("word " * 200)
 
 

@@ -20,7 +20,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_ollama import ChatOllama
 from pydantic import Field, model_validator
 
-from agents.errors import ContextOverflow, ModelMisbehaved
+from agents.errors import ContextOverflow
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor
 from workers.engines.markers import note_of
@@ -28,7 +28,7 @@ from workers.engines.ollama_api import ModelFacts, OllamaAPI
 from workers.engines.prompt import Budget, check_images, count, disarm
 from workers.engines.remote import guarded
 from workers.engines.thinking import split_thoughts
-from workers.errors import EngineDown, ModelNotFound
+from workers.errors import EngineDown, ModelNotFound, PromptCut
 from workers.jobs import GenerationOptions
 from workers.models.profiles import Sampling, lookup
 from workers.settings import Settings
@@ -105,7 +105,7 @@ class OllamaChatModel(ChatOllama):
             )
         least = floor(sent)
         if read < least:
-            raise ModelMisbehaved(
+            raise PromptCut(
                 f"Ollama read {read} tokens of a prompt that has at least {least}: part of it was left out.",
                 hint="Update Ollama (0.12.6 or newer can be told not to cut), or raise PHIQ_OLLAMA_CONTEXT.",
                 subject=uri,

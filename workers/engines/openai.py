@@ -15,7 +15,6 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 
-from agents.errors import ModelMisbehaved
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor, tokens_of
 from workers.engines.markers import note_of
@@ -23,7 +22,7 @@ from workers.engines.openai_api import Completions
 from workers.engines.prompt import Budget, check_images, count, disarm
 from workers.engines.remote import guarded
 from workers.engines.thinking import split_thoughts
-from workers.errors import EngineDenied, OptionUnsupported
+from workers.errors import EngineDenied, OptionUnsupported, PromptCut
 from workers.jobs import GenerationOptions
 from workers.models.profiles import lookup
 from workers.settings import Settings
@@ -119,7 +118,7 @@ class OpenAIChatModel(ChatOpenAI):
             usage = UsageMetadata(input_tokens=tokens, output_tokens=spoken, total_tokens=tokens + spoken)
             notes.append("The server counted no tokens; the usage is phiq's estimate.")
         elif 0 < usage["input_tokens"] < floor(sent):
-            raise ModelMisbehaved(
+            raise PromptCut(
                 f"The server read {usage['input_tokens']} tokens of a prompt that has at least {floor(sent)}: "
                 "part of it was left out.",
                 hint="Give the server a longer context, and PHIQ_OPENAI_CONTEXT the same.",
