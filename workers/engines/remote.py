@@ -78,7 +78,7 @@ def malformed(server: Server, what: str) -> EngineProtocolError:
     """The error for an answer that is HTTP but not the server's protocol."""
     return EngineProtocolError(
         f"{server.name} answered with what its protocol does not know: {server.clean(what)}.",
-        hint=f"Is {server.address} really {server.name}? If so, look into its log and update it.",
+        hint=f"Is that at {server.address} the right one? If so, look into its log and update it.",
         subject=server.uri,
     )
 
