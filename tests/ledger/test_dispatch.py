@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from agents.contract import CompletionResult
 from workers.jobs import Capability
 from workers.ledger import WorkerInfo
+from workers.ledger.submit import new_id
 
 pytestmark = pytest.mark.service
 
@@ -44,6 +46,13 @@ def test_nothing_is_sent_where_nobody_serves(ledger, submit, broker):
     assert ledger.dispatch(broker.send) == 0
     alive(ledger, "draining", draining=True)
     assert ledger.dispatch(broker.send) == 0
+
+
+def test_ids_sort_by_the_order_they_were_made_and_are_uuids():
+    ids = [new_id() for _ in range(5000)]
+    assert ids == sorted(set(ids))
+    assert {uuid.UUID(one).version for one in ids} == {7}
+    assert {uuid.UUID(one).variant for one in ids} == {uuid.RFC_4122}
 
 
 def test_the_window_is_twice_the_slots_and_moves_with_claims(ledger, submit, broker):

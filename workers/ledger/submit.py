@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 
 from workers.errors import IdempotencyConflict, JobTooLarge
@@ -13,12 +14,22 @@ from workers.ledger import names
 from workers.ledger.config import LedgerConfig
 from workers.ledger.scripts import Scripts
 
+_made = threading.Lock()
+_last = 0
+
 
 def new_id() -> str:
-    """A UUIDv7 in hex: ids sort by the time they were made, to the millisecond."""
-    value = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return f"{value & ~(0x3 << 62) | 0x2 << 62:032x}"
+    """A UUIDv7 in hex. Ids of one process sort by the order they were made, also within a millisecond.
+
+    Redis orders jobs of the same instant by id, so this is what keeps a quick submitter's jobs in line. The 12 bits
+    behind the milliseconds hold their fraction (RFC 9562, 6.2, method 3), counted on where the clock stands still.
+    """
+    global _last
+    with _made:
+        _last = max(time.time_ns() * 4096 // 1_000_000, _last + 1)
+        millis, fraction = divmod(_last, 4096)
+    random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
+    return f"{millis << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random:032x}"
 
 
 def submit(
