@@ -15,6 +15,7 @@ from gateway.cli.io import Io
 from knowledge.errors import PhiqError
 
 if TYPE_CHECKING:
+    from gateway.cli.inputs import Unreadable
     from gateway.client import ClientJob
     from workers.jobs import JobRecord
 
@@ -28,8 +29,8 @@ ROWS = 16
 Named = tuple[str, "ClientJob[Any]"]
 
 
-def run_batch(io: Io, jobs: Sequence[Named]) -> list[JobRecord]:
-    """Wait for all, print each result under its name.
+def run_batch(io: Io, jobs: Sequence[Named], bad: Sequence[Unreadable] = ()) -> list[JobRecord]:
+    """Wait for all, print each result under its name, then what could not be read and so became no job.
 
     With --json a line per job comes as it ends; else results come in the order of the inputs.
 
@@ -54,27 +55,34 @@ def run_batch(io: Io, jobs: Sequence[Named]) -> list[JobRecord]:
             raise_for_state(record)
         except PhiqError as error:
             errors.append(error)
-            _print_failure(io, name, error)
+            if not io.json:  # there the job's own line has said it
+                print_failure(io, name, error)
             continue
         made = record.parsed_result()
         if made is not None and not io.json:
             io.text(f"== {show.near(name)}")
             show.result(io, made, with_text=True, told=told)
             io.text("")
+    for one in bad:
+        errors.append(one.error)
+        print_failure(io, one.name, one.error)
     if errors:
         gravest = min(errors, key=exit_code)  # ours (1) before the user's (3): the former needs somebody to act
-        io.note(f"{len(errors)} of {len(jobs)} jobs did not succeed.", style="yellow")
+        io.note(f"{len(errors)} of {len(jobs) + len(bad)} did not succeed.", style="yellow")
         raise typer.Exit(exit_code(gravest))
     return [records[job.id] for _, job in jobs]
 
 
-def _print_failure(io: Io, name: str, error: PhiqError) -> None:
+def print_failure(io: Io, name: str, error: PhiqError) -> None:
+    """An error under the name of what it happened to; with --json a line of its own."""
     from gateway.cli.command import show_error
 
-    if not io.json:
-        io.text(f"== {show.near(name)}")
-        show_error(io, error)
-        io.text("")
+    if io.json:
+        io.document({"name": name, "error": error.to_dict()}, line=True)
+        return
+    io.text(f"== {show.near(name)}")
+    show_error(io, error)
+    io.text("")
 
 
 def _ended(jobs: Sequence[Named], display: Any) -> Iterator[tuple[str, JobRecord]]:

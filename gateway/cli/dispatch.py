@@ -10,6 +10,7 @@ from gateway.cli.io import Io
 from knowledge.errors import PhiqError
 
 if TYPE_CHECKING:
+    from gateway.cli.inputs import Unreadable
     from gateway.client import Client, ClientJob
     from gateway.shorthand import Kind
 
@@ -24,7 +25,9 @@ class Wanted:
     fields: dict[str, Any]
 
 
-def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str, Any]) -> None:
+def dispatch(
+    io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str, Any], bad: Sequence[Unreadable] = ()
+) -> None:
     """Submit and, unless --no-wait, see to the end.
 
     Args:
@@ -32,6 +35,7 @@ def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str,
         client: The connection.
         wanted: One or more jobs.
         shared: Values of the shared options (``gateway.cli.options``).
+        bad: Inputs of the same command that could not be read; told beside the jobs' results.
 
     Raises:
         PhiqError: the job's error; of several, the gravest.
@@ -41,7 +45,7 @@ def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str,
 
     options = dict(shared)
     no_wait = bool(options.pop("no_wait", None))
-    options["lane"] = options.get("lane") or ("interactive" if len(wanted) == 1 else "batch")
+    options["lane"] = options.get("lane") or ("interactive" if len(wanted) + len(bad) == 1 else "batch")
     key = options.pop("idempotency_key", None)
     jobs: list[tuple[str, ClientJob[Any]]] = []
     for number, one in enumerate(wanted, 1):
@@ -66,14 +70,32 @@ def dispatch(io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str,
         jobs.append((one.name, job))
     if no_wait:
         announce(io, [job for _, job in jobs])
-    elif len(jobs) == 1:
+        tell(io, bad)
+    elif len(jobs) == 1 and not bad:
         from gateway.cli.follow import conclude, follow
 
         conclude(io, follow(io, jobs[0][1]), with_text=not io.streams)
     else:
         from gateway.cli.batch import run_batch
 
-        run_batch(io, jobs)
+        run_batch(io, jobs, bad)
+
+
+def tell(io: Io, bad: Sequence[Unreadable]) -> None:
+    """Show what could not be read.
+
+    Raises:
+        typer.Exit: with the code of the first error, when there is one.
+    """
+    import typer
+
+    from gateway.cli.batch import print_failure
+    from gateway.errors import exit_code
+
+    for one in bad:
+        print_failure(io, one.name, one.error)
+    if bad:
+        raise typer.Exit(exit_code(bad[0].error))
 
 
 def announce(io: Io, jobs: Sequence[ClientJob[Any]]) -> None:

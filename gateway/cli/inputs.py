@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from gateway.errors import InputMissing
-from knowledge.errors import DocumentEmpty
+from knowledge.errors import DocumentEmpty, PhiqError
 
+_A = TypeVar("_A")
+_T = TypeVar("_T")
 STDIN = "-"
 STANDARD_INPUT = "standard input"
 _NOT_AS_IT_STANDS = {".html", ".htm", ".xhtml", ".pdf", ".docx"}
@@ -25,16 +27,44 @@ class Words:
     text: str
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """An input that can't be read, and why."""
+
+    name: str
+    error: PhiqError
+
+
+def each(arguments: Sequence[_A], read: Callable[[_A], _T], bad: list[Unreadable] | None) -> list[_T]:
+    """Read several inputs; with ``bad`` one that can't be read goes there and harms no other.
+
+    Raises:
+        PhiqError: what is wrong with the only input, or with any where ``bad`` is None.
+    """
+    if bad is None or len(arguments) < 2:
+        return [read(argument) for argument in arguments]
+    good: list[_T] = []
+    for argument in arguments:
+        try:
+            good.append(read(argument))
+        except PhiqError as error:
+            bad.append(Unreadable(str(argument), error))
+    return good
+
+
 WordsAre = Literal["never", "unless a file", "always"]
 
 
-def texts(arguments: Sequence[str], max_bytes: int, *, words: WordsAre = "never") -> list[Words]:
+def texts(
+    arguments: Sequence[str], max_bytes: int, *, words: WordsAre = "never", bad: list[Unreadable] | None = None
+) -> list[Words]:
     """Read each argument.
 
     Args:
         arguments: ``-`` is standard input; none at all is too, when something is piped in.
         max_bytes: Longest text.
         words: When an argument is the text itself rather than a file's path.
+        bad: As for `each`.
 
     Raises:
         InputMissing: when there is nothing to read.
@@ -48,7 +78,7 @@ def texts(arguments: Sequence[str], max_bytes: int, *, words: WordsAre = "never"
         arguments = [" ".join(arguments)]
     elif words == "unless a file" and not any(argument == STDIN or _means_a_file(argument) for argument in arguments):
         arguments = [" ".join(arguments)]  # words that nobody put in quotes
-    return [_words(argument, max_bytes, words) for argument in arguments]
+    return each(arguments, lambda argument: _words(argument, max_bytes, words), bad)
 
 
 def _words(argument: str, max_bytes: int, words: WordsAre) -> Words:

@@ -37,14 +37,15 @@ def ask(
     """
     from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
-    from gateway.cli.inputs import texts
+    from gateway.cli.inputs import Unreadable, texts
 
     client = connect()
-    found = texts(question or [], client.settings.max_job_bytes, words="never" if files else "always")
+    bad: list[Unreadable] = []
+    found = texts(question or [], client.settings.max_job_bytes, words="never" if files else "always", bad=bad)
     before = [{"role": "system", "content": system}] if system else []
     fields = {"collection": None if no_documents else collection, "top_k": passages}
     wanted = [Wanted("chat", one.name, [*before, {"role": "user", "content": one.text}], fields) for one in found]
-    dispatch(io, client, wanted, shared)
+    dispatch(io, client, wanted, shared, bad)
 
 
 def summarize(
@@ -59,17 +60,18 @@ def summarize(
     """Summarize files; each gets its own summary."""
     from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
-    from gateway.cli.inputs import texts
+    from gateway.cli.inputs import Unreadable, texts
 
     client = connect()
-    found = texts(files or [], client.settings.max_file_bytes)
+    bad: list[Unreadable] = []
+    found = texts(files or [], client.settings.max_file_bytes, bad=None if together else bad)
     fields = {"focus": focus, "sentences": sentences, "language": language}
     groups = [found] if together else [[one] for one in found]
     wanted = [
         Wanted("summarize", group[0].name, [{"text": one.text, "name": one.name} for one in group], fields)
         for group in groups
     ]
-    dispatch(io, client, wanted, shared)
+    dispatch(io, client, wanted, shared, bad)
 
 
 def translate(
@@ -82,12 +84,13 @@ def translate(
     """Translate texts and files, keeping their structure. Needs a generative model."""
     from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
-    from gateway.cli.inputs import texts
+    from gateway.cli.inputs import Unreadable, texts
 
     client = connect()
-    found = texts(inputs or [], client.settings.max_file_bytes, words="unless a file")
+    bad: list[Unreadable] = []
+    found = texts(inputs or [], client.settings.max_file_bytes, words="unless a file", bad=bad)
     fields = {"target": target, "source": source}
-    dispatch(io, client, [Wanted("translate", one.name, one.text, fields) for one in found], shared)
+    dispatch(io, client, [Wanted("translate", one.name, one.text, fields) for one in found], shared, bad)
 
 
 def describe(
@@ -100,16 +103,18 @@ def describe(
     """Describe pictures: their text, what was measured and, with a vision model, what they show."""
     from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
-    from gateway.cli.inputs import read_bytes
+    from gateway.cli.inputs import Unreadable, each, read_bytes
 
     client = connect()
-    items = [(path, (path.name, read_bytes(path, client.settings.max_file_bytes))) for path in pictures]
+    bad: list[Unreadable] = []
+    limit = client.settings.max_file_bytes
+    items = each(pictures, lambda path: (path, (path.name, read_bytes(path, limit))), None if together else bad)
     groups = [items] if together else [[item] for item in items]
     wanted = [
         Wanted("describe", str(group[0][0]), [content for _, content in group], {"question": question})
         for group in groups
     ]
-    dispatch(io, client, wanted, shared)
+    dispatch(io, client, wanted, shared, bad)
 
 
 def complete(
@@ -120,8 +125,9 @@ def complete(
     """Let a generative model go on from a prompt; no documents, no checks."""
     from gateway.cli.connection import connect
     from gateway.cli.dispatch import Wanted, dispatch
-    from gateway.cli.inputs import texts
+    from gateway.cli.inputs import Unreadable, texts
 
     client = connect()
-    found = texts(prompts or [], client.settings.max_job_bytes, words="unless a file")
-    dispatch(io, client, [Wanted("complete", one.name, one.text, {}) for one in found], shared)
+    bad: list[Unreadable] = []
+    found = texts(prompts or [], client.settings.max_job_bytes, words="unless a file", bad=bad)
+    dispatch(io, client, [Wanted("complete", one.name, one.text, {}) for one in found], shared, bad)
