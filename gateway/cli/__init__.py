@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -44,6 +46,9 @@ def _said(error: typer.TyperException) -> str:
 def main() -> None:
     """The entry point ``phiq``."""
     arguments = sys.argv[1:]
+    # Started with a stream closed (`>&-`), Python has none: what would go there goes nowhere.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
     try:
         sys.exit(
             typer.main.get_command(app).main(arguments, prog_name="phiq", standalone_mode="--json" not in arguments)

@@ -207,3 +207,14 @@ def test_a_full_disk_behind_stdout_is_told_without_a_trace(arguments: list[str],
     assert done.returncode == 1
     assert "storage_full" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_defect(closed: str, tmp_path: Path) -> None:
+    command = f'exec "$0" -m gateway.cli models list {closed}'
+    env = {**os.environ, "PHIQ_DATA_DIR": str(tmp_path), "PHIQ_OLLAMA_URL": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "internal" not in done.stderr
