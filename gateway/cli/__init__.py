@@ -47,8 +47,8 @@ def main() -> None:
     """The entry point ``phiq``."""
     arguments = sys.argv[1:]
     # Started with a stream closed (`>&-`), Python has none: what would go there goes nowhere.
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
-    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
     try:
         sys.exit(
             typer.main.get_command(app).main(arguments, prog_name="phiq", standalone_mode="--json" not in arguments)
