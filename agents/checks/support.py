@@ -11,7 +11,7 @@ from agents.checks.numbers import foreign_numbers, numbers
 from agents.checks.words import content_words, limits, negated_words, shared_words
 from tools.sentences import Span, split_sentences
 
-_CLAUSE = re.compile(r"[,;:–—]|\b(?:but|however|although|aber|jedoch|mais|pero|ma|mas|maar)\b")  # noqa: RUF001
+_CLAUSE = re.compile(r"[,;:–—]|\b(?:but|however|although|aber|jedoch|mais|pero|ma|mas|maar)\b")  # noqa: RUF001 - dashes are meant
 
 
 @dataclass(frozen=True)

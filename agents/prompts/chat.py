@@ -86,6 +86,6 @@ def _turns(turns: Sequence[Message]) -> list[BaseMessage]:
 
 
 def _numbered(number: int, passage: Passage, tag: str) -> str:
-    title = one_line(" – ".join(part for part in (passage.title or passage.source, passage.heading) if part))  # noqa: RUF001
+    title = one_line(" – ".join(part for part in (passage.title or passage.source, passage.heading) if part))  # noqa: RUF001 - a dash is meant
     page = f", page {passage.page}" if passage.page is not None else ""
     return f"[{number}] {title}{page}\n{frame(passage.text, tag)}"

@@ -13,7 +13,7 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)",
 _TITLE = re.compile(r"^title:[ \t]*(['\"]?)(.{1,300}?)\1[ \t]{0,20}$", re.MULTILINE)
 
 
-def load_markdown(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:  # noqa: ARG001
+def load_markdown(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:  # noqa: ARG001 - the form of every loader
     """Sections by heading; the title is the front matter's or the first heading of level 1."""
     text = decode(data, name)
     title = ""

@@ -7,6 +7,6 @@ from knowledge.load.limits import LoadLimits
 from knowledge.types import Section
 
 
-def load_text(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:  # noqa: ARG001
+def load_text(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:  # noqa: ARG001 - the form of every loader
     """The whole text as one section; a title only where the name gives it."""
     return "", (Section(text=decode(data, name)),)
