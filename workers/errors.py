@@ -35,6 +35,24 @@ class IdempotencyConflict(UserError):
     code = "idempotency_conflict"
 
 
+class QuotaExceeded(UserError):
+    """Raised when a tenant has as many jobs queued as it may; ``details['retry_after']`` is seconds to come back."""
+
+    code = "quota_exceeded"
+
+
+class NotReplayable(UserError):
+    """Raised when a job is asked to run again that has not ended, or has succeeded."""
+
+    code = "not_replayable"
+
+
+class JobPoison(ServiceError):
+    """Raised (in a job's record) when a worker died of a job it ran alone; it is not run again by itself."""
+
+    code = "poison"
+
+
 class JobCancelled(UserError):
     """Raised when a job's result is asked for and it was cancelled."""
 

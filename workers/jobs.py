@@ -85,6 +85,7 @@ class GenerationOptions(Input):
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+Subject = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
 
 
 class JobBase(Input):
@@ -103,6 +104,9 @@ class JobBase(Input):
     max_attempts: int = Field(default=3, ge=1, le=20)
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
     metadata: dict[str, str] = Field(default_factory=dict, max_length=32)
+    subject: Subject | None = Field(
+        default=None, description="whose words these are, as your own systems call them; `phiq erase` goes by it"
+    )
 
 
 class ChatJob(JobBase):
@@ -221,6 +225,9 @@ class AttemptRecord(BaseModel):
     ended_at: datetime | None = None
     outcome: Literal["", "succeeded", "failed", "cancelled", "expired", "lost", "released"] = ""
     error: dict[str, Any] | None = None
+    alone: bool = Field(default=False, description="it ran with no other job in its worker")
+    death: bool = Field(default=False, description="its worker died (not merely lost touch) while it ran")
+    resumed: int = Field(default=0, description="characters of text taken over from the attempt before")
 
 
 class JobRecord(BaseModel):
@@ -246,6 +253,9 @@ class JobRecord(BaseModel):
     attempts: list[AttemptRecord] = Field(default_factory=list)
     progress: Progress | None = None
     cancel_requested: bool = False
+    deaths: int = Field(default=0, description="workers that died while they ran it")
+    suspect: bool = Field(default=False, description="two workers died of it, perhaps: it runs alone from now on")
+    subject: str | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     job: dict[str, Any] = Field(default_factory=dict, description="the job as submitted")
@@ -278,7 +288,8 @@ class Event(BaseModel):
 class Waiting(BaseModel):
     """Why a job has not started: its place and a reason people understand.
 
-    ``reason``: not_waiting, delayed, no_worker, slots_full, model_loading, retry.
+    ``reason``: not_waiting, delayed, retry, paused, no_worker, broker_unreachable, quota (its tenant runs as many as
+    it may), alone (a suspect waits for a worker without other jobs), model_loading, slots_full.
     """
 
     reason: str
@@ -287,6 +298,9 @@ class Waiting(BaseModel):
     ahead: int = 0
     oldest_age: float = Field(default=0.0, description="seconds the oldest job of this queue has waited")
     workers: int = 0
+    expected_start: float | None = Field(
+        default=None, description="seconds until it may start, from the pace of this queue lately; None: unknown"
+    )
 
 
 _ID = re.compile(r"^[0-9a-f]{32}$")

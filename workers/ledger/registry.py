@@ -11,6 +11,19 @@ from workers.ledger.config import LedgerConfig
 from workers.ledger.scripts import Scripts
 
 
+class Doing(BaseModel):
+    """A job that a worker holds. Times are seconds."""
+
+    model_config = ConfigDict(extra="ignore")
+    id: str
+    kind: str = ""
+    model: str = ""
+    tenant: str = ""
+    attempt: int = 0
+    since: float = Field(default=0.0, description="since the attempt began")
+    progress_ago: float = Field(default=0.0, description="since it last showed life")
+
+
 class WorkerInfo(BaseModel):
     """A worker as it describes itself with each heartbeat; ``seen_ago`` is added when it is read, in seconds."""
 
@@ -29,6 +42,12 @@ class WorkerInfo(BaseModel):
     progress_ago: float | None = Field(
         default=None, description="seconds since the stillest of its jobs showed life; None without jobs"
     )
+    doing: list[Doing] = Field(default_factory=list, description="the same jobs, with what is known of them")
+    alone: bool = Field(default=False, description="it runs a suspect, or waits to: no other job starts here")
+    heard_ago: float | None = Field(
+        default=None, description="seconds since a message of the broker reached it; None: none yet"
+    )
+    broker_error: str = Field(default="", description="why messages can't be sent to the broker; empty: they can")
     seen_ago: float = 0.0
 
 

@@ -1,0 +1,42 @@
+"""What people are told of queues and tenants: counts, limits, pauses."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workers.jobs import Name
+
+
+class Limits(BaseModel):
+    """What a tenant may have. None: as the settings say."""
+
+    model_config = ConfigDict(extra="forbid")
+    queued: int | None = Field(default=None, ge=0, description="jobs waiting at most; 0: no limit")
+    running: int | None = Field(default=None, ge=0, description="jobs running at most; 0: no limit")
+    share: float | None = Field(default=None, gt=0, le=1000, description="turns against a tenant with share 1")
+
+
+class TenantInfo(BaseModel):
+    """A tenant with jobs or limits of its own."""
+
+    model_config = ConfigDict(extra="ignore")
+    name: Name
+    queued: int = 0
+    running: int = 0
+    paused: bool = False
+    limits: Limits = Limits()
+
+
+class QueueInfo(BaseModel):
+    """A queue: ``name`` is capability.lane. Times are seconds."""
+
+    model_config = ConfigDict(extra="ignore")
+    name: str
+    waiting: int = Field(default=0, description="in line, those handed to the broker included")
+    sent: int = Field(default=0, description="handed to the broker, not yet claimed")
+    running: int = 0
+    slots: int = Field(default=0, description="of the living workers that serve it")
+    workers: int = 0
+    oldest_age: float = 0.0
+    pace: float | None = Field(default=None, description="seconds a job of it runs, lately; None: unknown")
+    paused: bool = False
