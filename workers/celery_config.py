@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.connections import redis_url
 from workers.errors import SettingsInvalid
 from workers.jobs import Capability
 from workers.ledger import names
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from kombu import Queue
 
 SUBMIT_QUEUE = "phiq.submit"
 """Where people who use Celery themselves send jobs."""
@@ -33,8 +36,17 @@ def served(settings: Settings) -> list[Capability]:
 
 
 def consumed(settings: Settings) -> list[str]:
-    """The names of the Celery queues a worker reads, in its order of preference."""
-    return [SUBMIT_QUEUE, *(names.celery_queue(queue) for queue in names.serving_order(served(settings)))]
+    """The names of the Celery queues a worker's slots read, in its order of preference."""
+    return [names.celery_queue(queue) for queue in names.serving_order(served(settings))]
+
+
+def own_queue(worker: str) -> Queue:
+    """The queue that only one worker reads; the broker forgets it an hour or two after its reader is gone."""
+    from kombu import Exchange, Queue
+
+    name = names.worker_queue(worker)
+    # An exchange of its own: bindings are forgotten by exchange, and the others' must stay.
+    return Queue(name, Exchange(name), routing_key=name, auto_delete=True, expires=600)
 
 
 def configuration(settings: Settings) -> dict[str, Any]:

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     queues: str = Field(default="core,generate,vision", description="capabilities a worker serves")
     worker_name: str | None = Field(default=None, description="a worker's name; empty: host and process id")
     lease_seconds: float = Field(default=9.0, gt=0.2, description="a worker that is silent this long loses its jobs")
+    canary_seconds: float = Field(
+        default=15.0, gt=0.1, description="a worker that hears nothing for so long sends itself a message"
+    )
     drain_seconds: float = Field(default=30.0, ge=0, description="time running jobs get after SIGTERM")
     result_ttl: float = Field(default=7 * 86400, gt=0, description="seconds a finished job and its stream are kept")
     stream_bytes: int = Field(default=4_000_000, ge=10_000, description="bound of one job's stream")

@@ -27,7 +27,10 @@ This page is made from `workers/settings.py` by `make docs`; a test keeps them t
 _SECTIONS = (
     ("Where things are", "data_dir redis_url chroma_url content_url key_prefix"),
     ("Jobs", "tenant model local_only allow_fake_engine max_job_bytes max_file_bytes max_image_pixels"),
-    ("Workers", "slots queues worker_name lease_seconds drain_seconds result_ttl stream_bytes log_level"),
+    (
+        "Workers",
+        "slots queues worker_name lease_seconds drain_seconds canary_seconds result_ttl stream_bytes log_level",
+    ),
     (
         "Engines",
         (

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _PAUSE = 1.0
 """Seconds before a message goes back, so that it does not go round and round."""
 
-__all__ = ["hooks", "run", "submit"]
+__all__ = ["canary", "hooks", "run", "submit", "take"]
 
 
 @app.task(name="phiq.run", ignore_result=True)
@@ -31,7 +31,14 @@ def run(job_id: str) -> None:
     current().run(job_id)
 
 
-# Acknowledged only once the job is written down: until then the message is all there is of it.
+@app.task(name="phiq.canary", ignore_result=True)
+def canary() -> None:
+    """Say that messages reach this worker."""
+    current().canary.heard()
+
+
+# Workers read the queue phiq.submit without Celery's consumer (`workers.lifecycle.intake`); this is for messages that
+# were sent to another queue. Acknowledged only once the job is written down: until then the message is all there is.
 @app.task(name="phiq.submit", bind=True, ignore_result=True, acks_late=True)
 def submit(self: Task[Any, Any], job: Any) -> str | None:
     """Take a job as JSON (an object or its text); its id is the task's id without hyphens."""

@@ -40,7 +40,6 @@ def test_what_is_no_job_is_dropped_with_a_reason(monkeypatch, caplog, job):
 
 def test_interactive_queues_come_before_batch_ones(settings):
     assert consumed(settings(queues="generate, core,generate")) == [
-        "phiq.submit",
         "phiq.generate.interactive",
         "phiq.core.interactive",
         "phiq.generate.batch",

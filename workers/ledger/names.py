@@ -21,6 +21,11 @@ def celery_queue(name: str) -> str:
     return f"phiq.{name}"
 
 
+def worker_queue(worker: str) -> str:
+    """The Celery queue that only one worker reads: ``phiq.worker.NAME``."""
+    return f"phiq.worker.{worker}"
+
+
 def serving_order(capabilities: list[Capability]) -> list[str]:
     """The queues of some capabilities, every interactive one before any batch one."""
     return [queue(capability, lane) for lane in (Lane.INTERACTIVE, Lane.BATCH) for capability in capabilities]

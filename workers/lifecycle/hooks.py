@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import signals
 
-from workers.celery_config import consumed
+from workers.celery_config import SUBMIT_QUEUE, consumed, own_queue
 from workers.lifecycle.process import current, serve
 from workers.settings import get_settings
 
@@ -16,10 +16,12 @@ from workers.settings import get_settings
 @signals.worker_init.connect
 def _prepare(sender: Any = None, **_: Any) -> None:
     """Open what a worker needs. One started without --queues serves those of the settings, not all there are."""
-    serve()
+    worker = serve()
     queues = sender.app.amqp.queues
     if len(queues.consume_from) == len(queues):
         queues.select(consumed(get_settings()))
+    queues.deselect([SUBMIT_QUEUE])
+    queues.select_add(own_queue(worker.name))
 
 
 @signals.after_setup_logger.connect
@@ -30,14 +32,24 @@ def _quiet(**_: Any) -> None:
 
 
 @signals.worker_ready.connect
-def _begin(**_: Any) -> None:
+def _begin(sender: Any = None, **_: Any) -> None:
+    _take_signals(sender.controller)
     current().start()
 
 
+def _take_signals(worker: Any) -> None:
+    """Let every signal that ends a worker end it in our way: Celery's own second one drops what runs."""
+    from celery.apps.worker import install_worker_term_handler  # type: ignore[attr-defined]  # Celery's stubs lack it
+
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGINT", "SIGQUIT"):
+            install_worker_term_handler(worker, sig=name, how="Warm", callback=None, exitcode=0)
+
+
 @signals.worker_shutting_down.connect
-def _drain(how: str = "Warm", **_: Any) -> None:
+def _drain(sig: str = "", **_: Any) -> None:
     """Runs inside a signal handler, so it only starts a thread."""
-    seconds = get_settings().drain_seconds if how == "Warm" else 0.0
+    seconds = 0.0 if sig == "SIGQUIT" else get_settings().drain_seconds
     threading.Thread(target=lambda: current().drain(seconds), name="phiq-drain", daemon=True).start()
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from knowledge.errors import PhiqError
 from workers.errors import LeaseLost
 from workers.ledger import Attempt, LedgerConfig
+from workers.ledger.registry import Doing
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Keeper:
         self._config = config
         self._held: dict[str, Attempt] = {}
         self._renew_at: dict[str, float] = {}
+        self._since: dict[str, float] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._threads = [
@@ -50,18 +52,37 @@ class Keeper:
         """Look after an attempt while the block runs."""
         with self._lock:
             self._held[attempt.id] = attempt
+            self._since[attempt.id] = time.monotonic()
             self._renew_at[attempt.id] = time.monotonic() + self._config.lease / 3
         try:
             yield
         finally:
             with self._lock:
                 if self._held.get(attempt.id) is attempt:
-                    del self._held[attempt.id]
+                    for kept in (self._held, self._renew_at, self._since):
+                        kept.pop(attempt.id, None)
 
     def held(self) -> list[Attempt]:
         """The attempts in its care."""
         with self._lock:
             return list(self._held.values())
+
+    def doing(self) -> list[Doing]:
+        """What is known of each of them."""
+        now = time.monotonic()
+        with self._lock:
+            return [
+                Doing(
+                    id=attempt.id,
+                    kind=attempt.record.kind,
+                    model=attempt.record.model,
+                    tenant=attempt.record.tenant,
+                    attempt=attempt.number,
+                    since=now - self._since[attempt.id],
+                    progress_ago=attempt.silent_for,
+                )
+                for attempt in self._held.values()
+            ]
 
     def interrupt(self, job_id: str) -> None:
         """A cancel was announced: ask Redis at once instead of at the next renewal."""

@@ -7,16 +7,22 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from knowledge.errors import PhiqError, ServiceError
 from workers.celery_config import served
 from workers.connections import redis_client
-from workers.errors import RedisUnavailable
-from workers.ledger import Ledger, WorkerInfo, names
+from workers.ledger import Attempt, Ledger, WorkerInfo
+from workers.lifecycle import canary, drain
+from workers.lifecycle.about import describe
+from workers.lifecycle.broker import Broker
 from workers.lifecycle.execute import execute
+from workers.lifecycle.gate import Gate
+from workers.lifecycle.intake import intake
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
 from workers.service import ledger_config
@@ -28,12 +34,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TICK = 1.0
-_LAST_GRACE = 5.0
-"""Seconds after the drain's limit in which released jobs may still end in good order."""
+_AT_GATE = 60.0
+"""Seconds a message waits here while a suspect runs alone; then it is dropped, and the ledger sends another."""
 
 
 class WorkerProcess:
-    """One worker. Celery's threads call `run`; its own threads do the rest."""
+    """One worker. Celery's threads call `run`; its own threads do the rest.
+
+    Attributes:
+        busy: Slots in use by our own count.
+        draining: Set when it takes nothing new.
+        closed: Set when its threads are told to end.
+        trouble: What is wrong with it, in a sentence; empty mostly.
+    """
 
     def __init__(self, settings: Settings) -> None:
         from workers.runner import Runner
@@ -43,19 +56,27 @@ class WorkerProcess:
         self.ledger = Ledger(redis_client(settings), ledger_config(settings))
         self.runner: Runner = Runner(settings)
         self.keeper = Keeper(self.ledger.config)
+        self.gate = Gate()
+        self.broker = Broker()
+        self.canary = canary.Canary(settings.canary_seconds, partial(self.broker.send_canary, self.name))
         self.draining = threading.Event()
-        self._serves = served(settings)
-        self._started = datetime.now(UTC)
-        self._closing = threading.Event()
+        self._leaving = drain.Leaving()
+        self.busy = 0
+        self._counting = threading.Lock()
+        self.trouble = ""
+        self.serves = served(settings)
+        self.started = datetime.now(UTC)
+        self.closed = threading.Event()
         self._wake = threading.Event()
+        heard = (self.ledger.scripts, self.closed, self._wake.set, self.keeper.interrupt)
         self._threads = [
-            threading.Thread(target=self._tick, name="phiq-tick", daemon=True),
-            threading.Thread(
-                target=listen,
-                args=(self.ledger.scripts, self._closing, self._wake.set, self.keeper.interrupt),
-                name="phiq-listen",
-                daemon=True,
-            ),
+            threading.Thread(target=target, args=args, name=f"phiq-{name}", daemon=True)
+            for name, target, args in (
+                ("tick", self._tick, ()),
+                ("listen", listen, heard),
+                ("intake", intake, (self.draining,)),
+                ("canary", self._listen_for_messages, ()),
+            )
         ]
 
     def start(self) -> None:
@@ -69,50 +90,27 @@ class WorkerProcess:
 
     def run(self, job_id: str) -> None:
         """Run a job if it is to be had; returns when it ended here, one way or the other."""
-        if self.draining.is_set():
-            return
-        try:
-            attempt = self.ledger.claim(job_id, self.name)
-        except PhiqError as error:
-            # Its message is gone, but the ledger sends another when nobody claims it.
-            log.warning("job %s not claimed: %s", job_id[:64], error.message)
-            return
-        if attempt is None:
-            return
-        with self.keeper.hold(attempt):
-            execute(attempt, self.runner)
-        self._wake.set()
-
-    def drain(self, seconds: float) -> None:
-        """Take no more jobs, let the running ones end, and give back what is left after ``seconds``.
-
-        Celery would wait for as long as they take. Returns when nothing is held, or ends the process when a job's
-        thread does not come back: its job is released by then.
-        """
-        if self.draining.is_set():
-            return
-        self.draining.set()
-        log.info("draining: %d jobs have %g s to end", len(self.keeper.held()), seconds)
-        if self._empty(seconds):
-            return
-        for attempt in self.keeper.held():
-            attempt.interrupt("released")
-        if self._empty(_LAST_GRACE):
-            return
-        for attempt in self.keeper.held():
+        self.canary.heard()
+        with self._occupied(), self.gate.shared(_AT_GATE, self.draining.is_set) as inside:
+            if not inside or self.draining.is_set():
+                return
             try:
-                attempt.release()
+                attempt = self.ledger.claim(job_id, self.name)
             except PhiqError as error:
-                log.warning("job %s not released: %s", attempt.id, error.message)
-        log.error("ending with %d jobs that do not stop", len(self.keeper.held()))
-        self.close()
-        os._exit(0)
+                # Its message is gone, but the ledger sends another when nobody claims it.
+                log.warning("job %s not claimed: %s", job_id[:64], error.message)
+                return
+            self._work(attempt)
+
+    def drain(self, seconds: float, code: int = 0) -> None:
+        """Take no more jobs, let the running ones end, give back what is left after ``seconds``; see `drain.drain`."""
+        drain.drain(self, self._leaving, seconds, code)
 
     def close(self) -> None:
         """Stop the threads, leave the list of workers, end the engines."""
-        if self._closing.is_set():
+        if self.closed.is_set():
             return
-        self._closing.set()
+        self.closed.set()
         self._wake.set()
         self.keeper.close()
         try:
@@ -121,74 +119,57 @@ class WorkerProcess:
             log.warning("not taken off the list: %s", error.message)
         self.runner.close()
 
-    def info(self) -> WorkerInfo:
-        """What the worker says of itself."""
-        held = self.keeper.held()
-        return WorkerInfo(
-            name=self.name,
-            version=_version(),
-            machine=socket.gethostname(),
-            pid=os.getpid(),
-            serves=self._serves,
-            slots=self.settings.slots,
-            running=[attempt.id for attempt in held],
-            hosts=self.runner.hosts(),
-            loading=self.runner.loading(),
-            draining=self.draining.is_set(),
-            started_at=self._started,
-            progress_ago=max((attempt.silent_for for attempt in held), default=None),
-        )
+    def _work(self, attempt: Attempt | None) -> None:
+        if attempt is not None:
+            with self.keeper.hold(attempt):
+                execute(attempt, self.runner)
+            self._wake.set()
 
-    def _empty(self, seconds: float) -> bool:
-        until = time.monotonic() + seconds
-        while self.keeper.held():
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.05)
-        return True
+    @contextmanager
+    def _occupied(self) -> Iterator[None]:
+        with self._counting:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.busy -= 1
+
+    def _listen_for_messages(self) -> None:
+        """Once a second: whether messages still reach us; a deaf worker ends, to be started anew."""
+        while not self.closed.wait(_TICK) and not self.draining.is_set():
+            try:
+                deaf = self.canary.look(free=self.busy < self.settings.slots)
+            except PhiqError as error:
+                log.warning("%s", error.message)
+            except Exception:
+                log.exception("the broker could not be tried")
+            else:
+                if deaf:
+                    self.trouble = "Messages do not reach this worker, nor its own; it ends, to be started anew."
+                    log.error("%s", self.trouble)
+                    self.drain(self.settings.drain_seconds, canary.EXIT_DEAF)
 
     def _tick(self) -> None:
         """Once a second: say that we live and look after jobs; whenever something changed: dispatch."""
         due = 0.0
         workers: list[WorkerInfo] = []
-        while not self._closing.is_set():
+        while not self.closed.is_set():
             self._wake.clear()
             try:
                 if time.monotonic() >= due:
                     due = time.monotonic() + _TICK
-                    self.ledger.heartbeat(self.info())
+                    self.ledger.heartbeat(describe(self))
                     for job_id, state in self.ledger.reap().lost.items():
                         log.warning("job %s was lost by its worker: now %s", job_id, state)
                     workers = self.ledger.workers()
-                self.ledger.dispatch(self._send, workers)
+                self.ledger.dispatch(self.broker.send, workers)
             except PhiqError as error:
                 log.warning("%s", error.message)
             except Exception:
                 log.exception("tick failed; trying again")
-                self._closing.wait(_TICK)
+                self.closed.wait(_TICK)
             self._wake.wait(max(0.0, due - time.monotonic()))
-
-    def _send(self, queue: str, job_id: str) -> None:
-        from kombu.exceptions import OperationalError
-
-        from workers.app import app
-
-        try:
-            app.send_task("phiq.run", args=[job_id], queue=names.celery_queue(queue), retry=False)
-        except OperationalError as error:
-            # The ledger sends it again when nobody claims it.
-            raise RedisUnavailable(
-                f"The broker does not take messages ({type(error).__name__}).", hint="phiq doctor", subject="broker"
-            ) from error
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("phiq")
-    except PackageNotFoundError:
-        return "uninstalled"
 
 
 @cache
