@@ -3,19 +3,11 @@
 local id, stream = ARGV[1], P .. 'events:' .. ARGV[1]
 local at = redis.call('HMGET', job_key(id), 'tenant', 'state', 'attempt', 'trimmed')
 if at[1] ~= ARGV[2] then return false end
-local function parts(text)
-  local ms, seq = string.match(text, '^(%d+)-(%d+)$')
-  return tonumber(ms), tonumber(seq)
-end
-local function less(a, b)
-  local am, as = parts(a)
-  local bm, bs = parts(b)
-  return am < bm or (am == bm and as < bs)
-end
 local ends = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 2)
 if #ends == 0 then return {'1', at[2], at[3], '', '0-0', ''} end
-local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1]
-local torn = (at[4] and less(ARGV[3], first)) or less(ends[1][1], ARGV[3])
+-- An id that is not there was trimmed, rolled back with Redis, or never this job's: newer ones may follow it all the same.
+local torn = at[4]
+if ARGV[3] ~= '0-0' then torn = #redis.call('XRANGE', stream, ARGV[3], ARGV[3]) == 0 end
 local go_on, last = ends[1][1], ''
 if at[2] ~= 'queued' and at[2] ~= 'delayed' and at[2] ~= 'running' then
   last = ends[1][1]

@@ -1,0 +1,179 @@
+"""The life of a job as docs/jobs.md tells it, without Redis: what a ledger must answer, given what happened to it.
+
+Time is a number of seconds that only the test moves. Every duration ends in 50 and the test moves time by whole
+hundreds, so nothing is ever due at the very instant at which it is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from workers.jobs import State
+
+LEASE = 1050.0
+DELAY = 750.0
+EXPIRES = 550.0
+DEADLINE = 2350.0
+RETRY = 350.0
+TTL = 5050.0
+STEPS = (400.0, 1100.0, 6000.0)
+
+WAITING = (State.QUEUED, State.DELAYED)
+
+
+@dataclass
+class Job:
+    """What the model knows of a job."""
+
+    id: str
+    tenant: str
+    limit: int
+    state: State
+    request: tuple[object, ...]
+    key: str | None = None
+    text: str = ""
+    tries: int = 0
+    number: int = 0
+    token: str = ""
+    lease: float = 0.0
+    cancel: bool = False
+    due: float = 0.0
+    expires: float | None = None
+    deadline: float | None = None
+    started: bool = False
+    finished: float = 0.0
+    points: dict[str, int] = field(default_factory=dict)
+    outcomes: list[str] = field(default_factory=list)
+
+
+class Model:
+    """All jobs, and the clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.jobs: dict[str, Job] = {}
+        self.gone: dict[str, str] = {}
+        """Jobs that expired by policy but are still in an index, with their tenants."""
+        self.paused_until = 0.0
+        self.restarted = True
+        self.said: dict[str, str] = {}
+        """The text that the holder of each token has handed over."""
+
+    def older(self, seconds: float) -> None:
+        """Time goes by."""
+        self.now += seconds
+        for job in list(self.jobs.values()):
+            if job.state.final and self.now > job.finished + TTL:
+                del self.jobs[job.id]
+                self.gone[job.id] = job.tenant
+
+    def submit(self, job_id: str, tenant: str, limit: int, request: tuple[object, ...], **given: object) -> None:
+        """Take a job, as new."""
+        delayed, expires, deadline = (bool(given.get(name)) for name in ("delayed", "expires", "deadline"))
+        job = Job(job_id, tenant, limit, State.DELAYED if delayed else State.QUEUED, request)
+        job.key = given.get("key")  # type: ignore[assignment]  # a string or None
+        job.due = self.now + DELAY
+        job.expires = self.now + EXPIRES if expires else None
+        job.deadline = self.now + DEADLINE if deadline else None
+        self.jobs[job_id] = job
+
+    def keyed(self, tenant: str, key: str | None) -> Job | None:
+        """The job that a tenant's idempotency key stands for."""
+        return next((job for job in self.jobs.values() if key and (job.tenant, job.key) == (tenant, key)), None)
+
+    def overdue(self, job: Job) -> bool:
+        """Whether a waiting job's time is over."""
+        late = job.deadline is not None and self.now > job.deadline
+        return late or (job.expires is not None and not job.started and self.now > job.expires)
+
+    def claim(self, job_id: str) -> Job | None:
+        """The job, running, when it is to be had."""
+        job = self.jobs.get(job_id)
+        if job is None or job.state is not State.QUEUED:
+            return None
+        if self.overdue(job):
+            self.end(job, State.EXPIRED)
+            return None
+        job.state, job.started = State.RUNNING, True
+        job.number += 1
+        job.tries += 1
+        job.lease = self.now + LEASE
+        job.text = ""
+        job.outcomes.append("")
+        return job
+
+    def standing(self, job_id: str, token: str, strict: bool = True) -> str:
+        """What the holder of a token is told."""
+        job = self.jobs.get(job_id)
+        if job is None or job.state is not State.RUNNING or job.token != token:
+            return "lost"
+        if strict and self.now > job.lease:
+            return "lost"
+        if job.cancel:
+            return "cancelled"
+        return "expired" if job.deadline is not None and self.now > job.deadline else ""
+
+    def settle(self, job: Job, how: str) -> State:
+        """End the attempt that runs."""
+        told = self.standing(job.id, job.token)
+        outcome = {"succeed": "succeeded", "release": "released"}.get(how, "failed")
+        job.outcomes[-1] = told or outcome
+        if told:
+            self.end(job, State(told))
+        elif how == "succeed":
+            self.end(job, State.SUCCEEDED)
+        elif how == "refuse":
+            self.end(job, State.FAILED)
+        elif how == "release":
+            job.tries -= 1
+            job.state = State.QUEUED
+        elif job.tries < job.limit:
+            job.state, job.due = State.DELAYED, self.now + RETRY
+        else:
+            self.end(job, State.DEAD)
+        return job.state
+
+    def cancel(self, job: Job) -> None:
+        """Ask for its end."""
+        if job.state in WAITING:
+            job.cancel = True
+            self.end(job, State.CANCELLED)
+        elif job.state is State.RUNNING:
+            job.cancel = True
+
+    def reap(self) -> tuple[int, int, dict[str, str]]:
+        """One round: how many became due, how many expired, and what became of the lost."""
+        if self.restarted:
+            self.restarted, self.paused_until = False, self.now + LEASE
+        due = expired = 0
+        lost: dict[str, str] = {}
+        for job in self.jobs.values():
+            if job.state is State.DELAYED and self.now > job.due:
+                job.state = State.QUEUED
+                due += 1
+        for job in self.jobs.values():
+            if job.state in WAITING and self.overdue(job):
+                self.end(job, State.EXPIRED)
+                expired += 1
+        for job in self.jobs.values():
+            if job.state is State.RUNNING and self.now > job.lease and self.now > self.paused_until:
+                self._lose(job)
+                lost[job.id] = job.state.value
+        self.gone.clear()
+        return due, expired, lost
+
+    def _lose(self, job: Job) -> None:
+        job.outcomes[-1] = "lost"
+        if job.cancel:
+            self.end(job, State.CANCELLED)
+        elif job.deadline is not None and self.now > job.deadline:
+            self.end(job, State.EXPIRED)
+        elif job.tries >= job.limit:
+            self.end(job, State.DEAD)
+        else:
+            job.state = State.QUEUED
+
+    def end(self, job: Job, state: State) -> None:
+        """It is over."""
+        job.state, job.finished = state, self.now
+        job.points.clear()

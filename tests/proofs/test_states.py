@@ -1,0 +1,325 @@
+"""The state machine of docs/jobs.md, tested as one: random lives against a real Redis, with replies lost on the wire,
+clocks moved, and Redis rolled back to an earlier file. After each step everything in Redis is compared with a model.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from proofs_audit import audit
+from proofs_model import DEADLINE, DELAY, EXPIRES, LEASE, RETRY, STEPS, TTL, Model
+from proofs_servers import grow_older
+
+from agents.contract import CompletionResult, Progress
+from knowledge.errors import UserError
+from workers.errors import EngineDown, IdempotencyConflict, JobNotFound, LeaseLost
+from workers.jobs import Capability, State, parse_job
+from workers.ledger import Ledger, LedgerConfig, WorkerInfo, attempt
+
+pytestmark = pytest.mark.service
+
+QUEUE = "generate.interactive"
+EXAMPLES = 150
+CONFIG = LedgerConfig(
+    lease=LEASE, retry_base=RETRY, retry_cap=RETRY, flush=0.0, result_ttl=TTL, stream_bytes=1500, worker_ttl=1e6
+)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
+PICK = st.integers(0, 11)
+
+
+class Life(RuleBasedStateMachine):
+    """Keeps a model of each job beside the ledger; any difference is a fault."""
+
+    server = proxy = None  # set by the test
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server.begin_anew()
+        self.proxy.keep()
+        self.direct = self.server.client()
+        self.ledger = Ledger(self.server.client(self.proxy.port), CONFIG)
+        self.model = Model()
+        self.attempts = []
+        self.readers = {}
+        self.seen = []
+        self.copies = []
+        self.skew = 0.0
+        clock = time.time_ns
+        self.patches = [
+            mock.patch("workers.ledger.submit.time", SimpleNamespace(time_ns=lambda: clock() + int(self.skew * 1e9))),
+            mock.patch.object(attempt, "secrets", SimpleNamespace(randbelow=lambda _: 500)),
+        ]
+        for patch in self.patches:
+            patch.start()
+
+    @initialize()
+    def begin(self):
+        self.ledger.heartbeat(WorkerInfo(name="w", serves=[Capability.GENERATE], slots=1))
+
+    # The wire and the clocks
+
+    @rule(what=st.lists(st.sampled_from(["reply", "reply", "command"]), min_size=1, max_size=2))
+    def lose(self, what):
+        self.proxy.keep()
+        self.proxy.lose(*what)
+
+    @rule(step=st.sampled_from(STEPS))
+    def time_goes_by(self, step):
+        grow_older(self.direct, step)
+        self.model.older(step)
+
+    @rule(jump=st.sampled_from([-90000.0, -2000.0, 0.0, 90000.0]))
+    def this_machines_clock_jumps(self, jump):
+        self.skew = jump
+
+    # For those who submit
+
+    @precondition(lambda self: len(self.model.jobs) < 3)
+    @rule(
+        tenant=st.sampled_from("ab"),
+        limit=st.sampled_from([1, 2, 9]),
+        given=st.sampled_from([{}, {}, {"delayed": True}, {"expires": True}, {"deadline": True},
+                               {"delayed": True, "expires": True}, {"deadline": True, "expires": True}]),
+        key=st.sampled_from([None, None, "k"]),
+    )  # fmt: skip
+    def submit(self, tenant, limit, given, key):
+        job = parse_job(
+            {
+                "kind": "complete",
+                "input": {"prompt": "x"},
+                "tenant": tenant,
+                "max_attempts": limit,
+                **({"delay": DELAY} if "delayed" in given else {}),
+                **({"expires_in": EXPIRES} if "expires" in given else {}),
+                **({"deadline": DEADLINE} if "deadline" in given else {}),
+                **({"idempotency_key": key} if key else {}),
+            }
+        )
+        request = (tenant, limit, tuple(given), key)
+        earlier = self.model.keyed(tenant, key)
+
+        def take():
+            return self.ledger.submit(job, model="m", capability=Capability.GENERATE)
+
+        if earlier and earlier.request != request:
+            with pytest.raises(IdempotencyConflict):
+                take()
+            return
+        record = take()
+        if earlier:
+            assert record.id == earlier.id
+            return
+        assert record.id not in self.model.jobs
+        assert record.id not in self.model.gone
+        self.model.submit(record.id, tenant, limit, request, key=key, **given)
+
+    @rule(pick=PICK)
+    def cancel(self, pick):
+        if job := self._job(pick):
+            self.model.cancel(job)
+            assert self.ledger.cancel(job.id, job.tenant).state is job.state
+
+    @rule(pick=PICK)
+    def a_stranger_tries_every_door(self, pick):
+        if job := self._job(pick):
+            for door in (
+                self.ledger.get,
+                self.ledger.cancel,
+                self.ledger.waiting,
+                lambda *who: list(self.ledger.events(*who, follow=False)),
+            ):
+                with pytest.raises(JobNotFound):
+                    door(job.id, "stranger")
+
+    # For those who read
+
+    @rule(pick=PICK)
+    def read_on(self, pick):
+        """A client that comes back with the last id it has."""
+        if job := self._job(pick):
+            cursor, text = self.readers.get(job.id, ("0-0", ""))
+            self.readers[job.id] = self._read(job, cursor, text)
+
+    @rule(pick=PICK)
+    def read_from_anywhere(self, pick):
+        """From an id seen at any time: trimmed since, rolled back, of another job, or not there yet."""
+        if job := self._job(pick):
+            of, cursor, text = [(None, "99999999999999-0", "?"), (None, "1-1", "?"), *self.seen][
+                -1 - pick % (len(self.seen) + 2)
+            ]
+            self._read(job, cursor, text if of == job.id else "not a text of this job")
+
+    def _read(self, job, cursor, text):
+        ended = False
+        for event in self.ledger.events(job.id, job.tenant, after=cursor, follow=False):
+            assert not ended, "nothing follows the end"
+            if event.type == "restarted":
+                text = ""
+            elif event.type == "snapshot":
+                text = event.text
+            elif event.type == "delta":
+                assert event.offset == len(text), "missed, or seen twice"
+                text += event.text
+            elif event.type == "end":
+                assert event.state is job.state
+                ended = True
+            cursor = event.id
+            self.seen = [*self.seen[-20:], (job.id, cursor, text)]
+        assert text == job.text
+        return cursor, text
+
+    # For workers
+
+    @rule()
+    def dispatch(self):
+        for queue, job_id in self._dispatched():
+            assert queue == QUEUE
+            assert self.model.jobs[job_id].state is State.QUEUED
+
+    def _dispatched(self):
+        sent = []
+        self.ledger.dispatch(lambda queue, job_id: sent.append((queue, job_id)))
+        return sent
+
+    @rule(pick=PICK)
+    def claim(self, pick):
+        """By a message: the broker may hold several for a job, old ones, and those of jobs that are gone."""
+        known = [*self.model.jobs, *(one.id for one in self.attempts), "0" * 32]
+        job_id = known[pick % len(known)]
+        attempt = self.ledger.claim(job_id, "w")
+        job = self.model.claim(job_id)
+        assert (attempt is None) == (job is None)
+        if attempt is None:
+            return
+        assert attempt._token not in self.model.said, "a token of its own"
+        assert (attempt.number, dict(attempt.checkpoints)) == (job.number, job.points)
+        job.token = attempt._token
+        self.model.said[attempt._token] = ""
+        self.attempts = [*self.attempts[-4:], attempt]
+
+    @rule(pick=PICK, text=TEXTS)
+    def stream(self, pick, text):
+        if found := self._attempt(pick):
+            attempt, standing = found
+            with self._expected(standing):
+                attempt.delta(text)
+                self.model.jobs[attempt.id].text += text
+            assert attempt.stop.is_set() == bool(standing)
+
+    @rule(pick=PICK)
+    def progress(self, pick):
+        if found := self._attempt(pick):
+            attempt, standing = found
+            with self._expected(standing):
+                attempt.progress(Progress(done=1, total=2))
+
+    @rule(pick=PICK, name=st.sampled_from("pq"), value=st.integers(0, 9))
+    def checkpoint(self, pick, name, value):
+        if found := self._attempt(pick):
+            attempt, standing = found
+            with self._expected(standing):
+                attempt.checkpoints[name] = value
+                self.model.jobs[attempt.id].points[name] = value
+
+    @rule(pick=PICK)
+    def renew(self, pick):
+        if (found := self._attempt(pick, strict=False)) and found[0].stop_reason != "lost":
+            attempt, standing = found
+            attempt.renew()
+            assert attempt.stop_reason == standing or (attempt.stop_reason and standing)
+            if standing != "lost":
+                self.model.jobs[attempt.id].lease = self.model.now + LEASE
+
+    @rule(pick=PICK, how=st.sampled_from(["succeed", "fail", "fail", "refuse", "release"]))
+    def settle(self, pick, how):
+        if found := self._attempt(pick):
+            attempt, standing = found
+            job = self.model.jobs.get(attempt.id)
+            end = {
+                "succeed": lambda: attempt.succeed(CompletionResult(text=job.text if job else "")),
+                "fail": lambda: attempt.fail(EngineDown("Down.")),
+                "refuse": lambda: attempt.fail(UserError("No.")),
+                "release": attempt.release,
+            }[how]
+            with self._expected(standing):
+                expected = self.model.settle(job, how) if standing != "lost" else None
+                assert end() is expected
+
+    @rule()
+    def reap(self):
+        lost = len(self.proxy.lost)
+        done = self.ledger.reap()
+        expected = self.model.reap()
+        # When a reply was lost, the second round found nothing left to do, as it should; the audit sees the rest.
+        if len(self.proxy.lost) == lost:
+            assert (done.due, done.expired, done.lost) == expected
+
+    # Redis dies and comes back as it was
+
+    @rule()
+    def remember(self):
+        self.copies = [*self.copies[-1:], (self.server.remember(), copy.deepcopy(self.model))]
+
+    @precondition(lambda self: self.copies)
+    @rule(pick=PICK)
+    def roll_back(self, pick):
+        files, model = self.copies[pick % len(self.copies)]
+        self.server.roll_back(files)
+        self.model = copy.deepcopy(model)
+        self.model.restarted = True
+
+    @invariant()
+    def all_agrees(self):
+        audit(self.direct, self.model)
+
+    def teardown(self):
+        for patch in self.patches:
+            patch.stop()
+        self.direct.close()
+        self.ledger.scripts.client.close()
+
+    def _job(self, pick):
+        jobs = list(self.model.jobs.values())
+        return jobs[pick % len(jobs)] if jobs else None
+
+    def _attempt(self, pick, strict=True):
+        """One of the latest attempts that has not ended, and what its next write must be told."""
+        open_ones = [one for one in self.attempts if not one.settled]
+        if not open_ones:
+            return None
+        attempt = open_ones[-1 - pick % len(open_ones)]
+        return attempt, self.model.standing(attempt.id, attempt._token, strict)
+
+    def _expected(self, standing):
+        import contextlib
+
+        return pytest.raises(LeaseLost) if standing == "lost" else contextlib.nullcontext()
+
+
+def test_lives(rewindable, proxy):
+    Life.server = rewindable
+    Life.proxy = proxy(rewindable.port)
+    run_state_machine_as_test(
+        Life,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=50,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
