@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 import time
 
@@ -100,6 +102,23 @@ def test_stop_ends_a_wait_at_once(name):
     assert time.monotonic() - started < 5
 
 
+def test_the_witness_file_gets_a_line_for_each_answer_that_ran_to_its_end(tmp_path):
+    file = tmp_path / "runs.witness"
+    model(f"echo?witness={file}").invoke([HumanMessage("other words"), AIMessage("ok"), HumanMessage("m1 two")])
+    broken = model(f"echo?witness={file}&fail=engine_down&at=1").stream("m2 two")
+    assert next(broken).content
+    with pytest.raises(PhiqError):
+        next(broken)
+    abandoned = model(f"echo?witness={file}").stream("m3 two")
+    next(abandoned)
+    abandoned.close()
+    (line,) = file.read_text().splitlines()
+    marker, instant, process, digest = line.split("\t")
+    assert (marker, int(process)) == ("m1", os.getpid())
+    assert abs(float(instant) - time.time()) < 60
+    assert digest == hashlib.sha256(b"m1 two").hexdigest()
+
+
 def test_a_prompt_that_does_not_fit_is_refused_before_anything_runs():
     with pytest.raises(ContextOverflow) as caught:
         model("echo?context=8&ttft=60", max_tokens=2).invoke("a b c d e f g")
@@ -117,7 +136,16 @@ def test_it_fails_where_and_as_it_is_told(code):
 
 
 @pytest.mark.parametrize(
-    "name", ["poem", "echo?speed=3", "echo?rate=fast", "echo?fail=boredom", "echo?rate=-1", "echo?parse=1"]
+    "name",
+    [
+        "poem",
+        "echo?speed=3",
+        "echo?rate=fast",
+        "echo?fail=boredom",
+        "echo?rate=-1",
+        "echo?parse=1",
+        "echo?witness=/tmp/x",
+    ],
 )
 def test_what_cant_be_read_is_an_error_and_not_a_default(name):
     with pytest.raises(EngineUnknown):

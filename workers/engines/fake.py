@@ -5,17 +5,21 @@
     fake:echo?ttft=0.2&rate=50      0.2 s to the first token, then 50 tokens a second
     fake:echo?fail=engine_lost&at=3 fails after three tokens; without ``at`` before the first
     fake:echo?context=512           the context it claims, in tokens (a word is a token)
+    fake:echo?witness=/x/y.witness  each answer that runs to its end appends a line to that file, see `_testify`
 
 It answers only where PHIQ_ALLOW_FAKE_ENGINE is true, so that nobody takes its words for a model's.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -60,6 +64,7 @@ class Script:
     seed: int = 0
     context: int = 4096
     vision: bool = False
+    witness: str = ""
 
     @classmethod
     def parse(cls, name: str) -> Script:
@@ -83,6 +88,9 @@ class Script:
             raise _unreadable(name, f"fail must be one of {', '.join(sorted(_FAILURES))}")
         if min(script.count, script.ttft, script.rate, script.at) < 0 or script.context < 1:
             raise _unreadable(name, "numbers can't be negative")
+        if script.witness and not (Path(script.witness).is_absolute() and script.witness.endswith(".witness")):
+            # Whoever may submit a job could else append to any file of the worker's user.
+            raise _unreadable(name, "witness must be an absolute path that ends in .witness")
         return script
 
 
@@ -144,6 +152,8 @@ class FakeChatModel(BaseChatModel):
             yield chunk
         self._wait(started + self.script.ttft - time.monotonic() if not words else 0.0)
         self._maybe_fail(len(words))
+        if self.script.witness:
+            _testify(self.script.witness, messages, words)
         usage = {"input_tokens": prompt, "output_tokens": len(words), "total_tokens": prompt + len(words)}
         yield ChatGenerationChunk(
             message=AIMessageChunk(
@@ -208,6 +218,23 @@ class FakeEngine(Engine):
     def status(self) -> EngineStatus:
         """Always ready."""
         return EngineStatus("ready", "the fake engine: its answers are made up")
+
+
+def _testify(path: str, messages: list[BaseMessage], words: list[str]) -> None:
+    """Append that an answer ran to its end: the last user turn's first word, the instant, the process, the text's hash.
+
+    In one write to a file opened for appending, so that lines of several workers never mix. It is a record of what
+    ran that no ledger had a hand in: the chaos run counts by it.
+    """
+    turns = [message.text for message in messages if isinstance(message, HumanMessage)]
+    marker = next(iter(turns[-1].split()), "-") if turns else "-"
+    digest = hashlib.sha256(" ".join(words).encode()).hexdigest()
+    line = f"{marker}\t{time.time():.3f}\t{os.getpid()}\t{digest}\n"
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
 
 
 def _unreadable(name: str, why: str) -> EngineUnknown:
