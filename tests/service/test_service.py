@@ -8,16 +8,12 @@ import time
 import pytest
 
 from workers.errors import EngineRefused, EngineUnknown, JobNotFound
-from workers.jobs import State, parse_job
+from workers.jobs import State
 
 pytestmark = pytest.mark.service
 
 
-def complete(text: str = "one two three", model: str = "fake:echo", **fields: object):
-    return parse_job({"kind": "complete", "input": {"prompt": text}, "model": model, **fields})
-
-
-def test_jobs_run_stream_fail_and_are_cancelled(service, start_worker, wait_until):
+def test_jobs_run_stream_fail_and_are_cancelled(service, start_worker, complete, wait_until):
     early = service.submit(complete())
     assert service.waiting(early.id).reason == "no_worker"
     worker = start_worker()
@@ -64,14 +60,14 @@ def test_jobs_run_stream_fail_and_are_cancelled(service, start_worker, wait_unti
 
 
 @pytest.fixture
-def two(service, start_worker, wait_until):
+def two(service, launch, await_workers, complete, streaming):
     """Two workers and a job that has begun to stream on one: (holder, the other one, job's id)."""
-    workers = {name: start_worker(name) for name in ("w1", "w2")}
-    job = service.submit(complete(model="fake:words?count=90&rate=30"))
-    wait_until(lambda: any(e.type == "delta" for e in service.events(job.id, follow=False)))
-    holder = service.get(job.id).attempts[0].worker
+    workers = {name: launch(name) for name in ("w1", "w2")}
+    await_workers(*workers.values())
+    job_id = streaming(complete(model="fake:words?count=90&rate=30"))
+    holder = service.get(job_id).attempts[0].worker
     other = "w2" if holder == "w1" else "w1"
-    return workers[holder], workers[other], job.id
+    return workers[holder], workers[other], job_id
 
 
 def restarted(events):
@@ -106,7 +102,7 @@ def test_a_frozen_worker_writes_nothing_after_it_thaws(service, two, wait_until)
 
 def test_sigterm_gives_running_jobs_back(service, two):
     leaving, staying, job_id = two
-    leaving.terminate()
+    leaving.signal()
     assert leaving.process.wait(timeout=20) == 0, leaving.log.read_text()
     assert [info.name for info in service.workers()] == [staying.name]
     record = service.wait(job_id, timeout=30)
@@ -136,14 +132,14 @@ def test_celery_users_submit_with_their_own_app(service, start_worker, wait_unti
     assert len(service.list()) == 2
 
 
-def test_models_are_checked_before_anything_is_kept(service):
+def test_models_are_checked_before_anything_is_kept(service, complete):
     for model, error in (("nonsense:x", EngineUnknown), ("openai:gpt", EngineRefused)):
         with pytest.raises(error):
             service.submit(complete(model=model))
     assert service.list() == []
 
 
-def test_the_settings_tenant_is_meant_when_none_is_named(service):
+def test_the_settings_tenant_is_meant_when_none_is_named(service, complete):
     mine = service.submit(complete())
     other = service.submit(complete(tenant="other"))
     assert [r.id for r in service.list()] == [mine.id]

@@ -136,8 +136,9 @@ class WorkerProcess:
                 self.busy -= 1
 
     def _listen_for_messages(self) -> None:
-        """Once a second: whether messages still reach us; a deaf worker ends, to be started anew."""
-        while not self.closed.wait(_TICK) and not self.draining.is_set():
+        """Whether messages still reach us; a deaf worker ends, to be started anew."""
+        pause = min(_TICK, self.settings.canary_seconds / 4)
+        while not self.closed.wait(pause) and not self.draining.is_set():
             try:
                 deaf = self.canary.look(free=self.busy < self.settings.slots)
             except PhiqError as error:
