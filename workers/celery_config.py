@@ -94,7 +94,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "enable_utc": True,
         "timezone": "UTC",
-        "beat_scheduler": "redbeat.RedBeatScheduler",
+        "beat_scheduler": "workers.lifecycle.beat:Scheduler",
         "beat_max_loop_interval": 5,
         "redbeat_redis_url": url,
         "redbeat_redis_options": {"socket_connect_timeout": 3, "socket_timeout": 15, "retry_period": 60},

@@ -1,0 +1,53 @@
+"""A rolling restart: workers of two versions side by side, and no job lost between them."""
+
+from __future__ import annotations
+
+import pytest
+
+from workers.jobs import State
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture
+def submit_newer(service, complete, monkeypatch):
+    """Submit a job as the version of phiq after this one would; its id."""
+    from workers.ledger import submit
+
+    def make(**fields: object) -> str:
+        with monkeypatch.context() as later:
+            later.setattr(submit, "RECORD_VERSION", submit.RECORD_VERSION + 1)
+            return service.submit(complete(**fields)).id
+
+    return make
+
+
+def test_an_old_worker_leaves_newer_jobs_to_new_ones_and_a_mixed_fleet_ends_all(
+    service, launch, start_worker, await_workers, complete, submit_newer, outcomes, wait_until
+):
+    old = start_worker("old")
+    early = submit_newer()
+    # The old worker reads the message and does nothing: the one it does after that shows that it has.
+    assert service.wait(service.submit(complete()).id, 20).state is State.SUCCEEDED
+    assert (service.get(early).state, service.get(early).attempt) == (State.QUEUED, 0)
+
+    new = launch("new", odd="newer")
+    await_workers(new)
+    assert service.wait(early, 30).state is State.SUCCEEDED, new.log.read_text()
+    assert outcomes(early) == [("new", "succeeded")]
+
+    # All at work when the old one is told to leave.
+    slow = "fake:words?count=30&rate=20"
+    plain = [service.submit(complete(model=slow)).id for _ in range(6)]
+    newer = [submit_newer(model=slow) for _ in range(4)]
+    wait_until(lambda: sum(len(info.running) for info in service.workers()) >= 3, 20, "both at work")
+    old.signal()
+    assert old.process.wait(30) == 0, old.log.read_text()
+    for job_id in plain + newer:
+        assert service.wait(job_id, 60).state is State.SUCCEEDED
+    for job_id in plain:
+        *given_back, last = outcomes(job_id)
+        assert last[1] == "succeeded"
+        assert set(given_back) <= {("old", "released")}
+    assert {name for job_id in newer for name, _ in outcomes(job_id)} == {"new"}
+    assert any(worker == "old" for job_id in plain for worker, _ in outcomes(job_id))
