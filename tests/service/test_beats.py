@@ -26,11 +26,17 @@ from workers.settings import child_environment
 pytestmark = pytest.mark.service
 
 JOB = {"kind": "complete", "model": "fake:echo", "input": {"prompt": "on time"}}
-# A scheduler that asks for no lock, as if it had been deleted at every tick.
+# A scheduler that asks for no lock, as if it were deleted at every tick, and is slow between reading and sending.
 LOCKLESS = """
-import sys
+import sys, time
+from redbeat import RedBeatScheduler
 from workers.app import app
 app.conf.redbeat_lock_key = None
+proper = RedBeatScheduler.maybe_due
+def slowly(self, entry, **kwargs):
+    time.sleep(0.4)
+    return proper(self, entry, **kwargs)
+RedBeatScheduler.maybe_due = slowly
 from celery.__main__ import main
 sys.exit(main())
 """
@@ -102,5 +108,6 @@ def test_two_processes_without_the_lock_fire_each_run_once(
     sent = sum(len(re.findall("Sending due task nightly", log.read_text())) for log in logs)
     submitted = sorted(record.submitted_at for record in service.list())
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(submitted)]
+    assert sent > len(submitted), "both have fired the same run at least once"
     assert min(gaps) > 0.5, (gaps, sent)
     assert len(submitted) <= spent + 2

@@ -76,6 +76,45 @@ def test_the_whole_stack_starts_heals_and_stops(
     assert "phiq up" in answer.stderr
 
 
+def test_a_deaf_worker_and_a_frozen_one_are_started_anew(
+    settings: Callable[..., Settings],
+    redis_binary: str,
+    wait_until: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    odd = PROJECT / "tests" / "service" / "odd_worker.py"
+    trigger = tmp_path / "trigger"
+    monkeypatch.setenv("ODD_TRIGGER", str(trigger))
+    proper = members.WorkerMember.argv
+    # The same command, run by a script that lets the consumer fall silent once there is the file.
+    monkeypatch.setattr(
+        members.WorkerMember, "argv", lambda self: [sys.executable, str(odd), "silent_consumer", *proper(self)[3:]]
+    )
+    monkeypatch.setattr(members.WorkerMember, "silence", 1.0)
+    monkeypatch.setattr("workers.stack.keeper._LISTEN_SECONDS", 0.2)
+    events: list[StackEvent] = []
+
+    def ready(times: int) -> int:
+        wait_until(lambda: [(e.kind, e.part) for e in events].count(("ready", "worker")) == times, 60, "worker ready")
+        return next(part.pid for part in stack.parts() if part.name == "worker") or 0
+
+    with Stack(settings(canary_seconds=0.5, drain_seconds=1), events.append, parts=["redis", "worker"]) as stack:
+        first = ready(1)
+        trigger.touch()
+        wait_until(lambda: any(e.kind == "died" for e in events), 30, "the deaf one has ended")
+        trigger.unlink()
+        assert "exit code 75" in next(e.message for e in events if e.kind == "died")
+        second = ready(2)
+        assert second != first
+
+        os.kill(second, signal.SIGSTOP)
+        third = ready(3)
+        assert third != second
+        assert not psutil.pid_exists(second)
+        assert "no sign of life" in [e.message for e in events if e.kind == "died"][-1]
+
+
 def test_given_a_worker_that_cant_start_then_its_log_is_shown_and_all_is_stopped(
     settings: Callable[..., Settings], redis_binary: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

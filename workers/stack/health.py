@@ -49,6 +49,14 @@ def worker(settings: Settings, redis_url: str, pid: int) -> str:
     return _heard(settings, redis_url, lambda info: info.pid == pid)
 
 
+def worker_missing(settings: Settings, redis_url: str, pid: int) -> bool:
+    """Whether Redis answers and has no fresh heartbeat of the worker with this process id."""
+    try:
+        return all(info.pid != pid for info in _alive(settings, redis_url))
+    except PhiqError:
+        return False
+
+
 def worker_here(settings: Settings, redis_url: str) -> str:
     """Whether a worker on this machine (or in this container) has one."""
     machine = socket.gethostname()
@@ -85,14 +93,18 @@ def listens(pid: int, port: int) -> bool:
 
 
 def _heard(settings: Settings, redis_url: str, wanted: Callable[[WorkerInfo], bool]) -> str:
-    from workers.ledger import Ledger, LedgerConfig
-
     try:
-        with _client(redis_url, decode_responses=True) as connection:
-            alive = Ledger(connection, LedgerConfig(prefix=settings.key_prefix)).workers()
+        alive = _alive(settings, redis_url)
     except PhiqError as error:
         return error.message
     return "" if any(wanted(info) for info in alive) else "it has not reported to the ledger"
+
+
+def _alive(settings: Settings, redis_url: str) -> list[WorkerInfo]:
+    from workers.ledger import Ledger, LedgerConfig
+
+    with _client(redis_url, decode_responses=True) as connection:
+        return Ledger(connection, LedgerConfig(prefix=settings.key_prefix)).workers()
 
 
 def _client(url: str, **options: Any) -> redis_library.Redis:

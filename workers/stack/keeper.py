@@ -14,6 +14,8 @@ from workers.stack.report import OnEvent, Part, PartState, StackEvent
 from workers.stack.state import PartRecord
 
 _LOOK_SECONDS = 0.05
+_LISTEN_SECONDS = 5.0
+"""Between looks at whether a healthy part is silent: they cost a round trip to Redis."""
 _PORT_TRIES = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _STEADY_SECONDS = 60.0
@@ -37,6 +39,8 @@ class Keeper:
         self._launched = 0.0
         self._pause = _FIRST_PAUSE
         self._again_at = 0.0
+        self._listen_at = 0.0
+        self._heard = 0.0
 
     @property
     def log(self) -> Path:
@@ -113,6 +117,8 @@ class Keeper:
             elif time.monotonic() - self._launched > self.member.start_seconds:
                 child.stop(self.member.grace)
                 self._died("did not become healthy in time")
+        elif time.monotonic() >= self._listen_at:
+            self._listen(child)
         return False
 
     def stop(self, grace: float | None = None, interrupts: Interrupts | None = None) -> bool:
@@ -138,8 +144,19 @@ class Keeper:
             time.sleep(_LOOK_SECONDS)
         return f"{problem} after {self.member.start_seconds:g} s"
 
+    def _listen(self, child: Child) -> None:
+        """End a part that has been silent for too long, though its process runs (frozen, or hung in some library)."""
+        self._listen_at = time.monotonic() + _LISTEN_SECONDS
+        if not self.member.silent(child.pid):
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard > self.member.silence:
+            # No long grace: what gives no sign of life does not hear that it should end either.
+            child.stop(_LISTEN_SECONDS)
+            self._died(f"gave no sign of life for {self.member.silence:g} s and was ended")
+
     def _ready(self) -> None:
         self._state, self._detail = "ready", ""
+        self._heard = time.monotonic()
         took = time.monotonic() - self._launched
         self._on_event(StackEvent("ready", self.member.name, f"{self.member.name} is ready after {took:.1f} s."))
 

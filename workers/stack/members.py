@@ -22,12 +22,14 @@ class Member(ABC):
         address: Where it answers, without secrets.
         start_seconds: How long it may take to become healthy.
         grace: Seconds between asking it to end and ending it.
+        silence: Seconds that it may be `silent`, once healthy, before it is ended and started anew.
     """
 
     name: str
     address: str = ""
     start_seconds: float = 60.0
     grace: float = 10.0
+    silence: float = 60.0
 
     def choose(self) -> None:  # noqa: B027 - not all have something to choose
         """Choose program and port, before the first start; and another port when that one was taken.
@@ -50,6 +52,10 @@ class Member(ABC):
     @abstractmethod
     def problem(self, pid: int) -> str:
         """Why the process is not healthy yet; empty when it is."""
+
+    def silent(self, pid: int) -> bool:  # noqa: ARG002 - not all can tell
+        """Whether the process, which was healthy, gives no sign of life, and it is not another part's fault."""
+        return False
 
     def port_taken(self, log_tail: str) -> bool:  # noqa: ARG002 - only servers look
         """Whether it ended because another process holds its port."""
@@ -150,8 +156,8 @@ class WorkerMember(Member):
         self._environment = _python_environment(settings, redis_url, chroma_url)
         self._redis_url = redis_url
         self.address = f"{settings.slots} slots for {settings.queues}"
-        # Beyond its own drain, so that it releases its jobs by itself.
-        self.grace = settings.drain_seconds + 10.0
+        # Beyond its own drain and what it takes to end after that, so that it gives back its jobs by itself.
+        self.grace = settings.drain_seconds + 15.0
 
     def argv(self) -> list[str]:
         """As `workers.app` says."""
@@ -166,6 +172,10 @@ class WorkerMember(Member):
     def problem(self, pid: int) -> str:
         """Whether its heartbeat is in the ledger."""
         return health.worker(self._settings, self._redis_url, pid)
+
+    def silent(self, pid: int) -> bool:
+        """Whether the ledger answers and has no heartbeat of it. One that is deaf to the broker ends by itself."""
+        return health.worker_missing(self._settings, self._redis_url, pid)
 
 
 class BeatMember(Member):
