@@ -13,7 +13,7 @@ EXTRAS_READY := $(EXTRAS)/.ready
 CODE := agents tools knowledge workers gateway phiq tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras lint format constraints docs clean
+.PHONY: help setup demo test test-extras lint format constraints docs chaos clean
 
 help:  ## show this
 	@echo "phiq: small language models as a job service"
@@ -47,6 +47,12 @@ docs: $(READY)  ## write the pages that are made from the code
 	$(BIN)/python -m workers.settings_page docs/configuration.md
 	$(BIN)/python -m gateway.cli.page docs/cli.md
 	$(BIN)/python -m workers.models.table docs/engines.md
+
+# Each given variable becomes an option of the same name: make chaos JOBS=200 DURATION=60 FAULT=redis AOF=everysec
+CHAOS := JOBS DURATION FAULT AOF SEED OUT
+chaos: $(READY)  ## kill everything while 2,000 jobs run, and count what suffered (JOBS=, DURATION=, FAULT=each, AOF=, OUT=)
+	@$(BIN)/python -m benchmarks.chaos \
+		$(foreach name,$(CHAOS),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
 
 constraints:  ## pin the versions anew (needs uv; UPGRADE=--upgrade for the newest)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-annotate --no-header $(UPGRADE) \
