@@ -98,6 +98,13 @@ class ContentMissing(UserError):
     code = "content_missing"
 
 
+class ContentUnavailable(ServiceError):
+    """Raised when the content store does not answer or refuses to be read or written."""
+
+    code = "content_unavailable"
+    transient = True
+
+
 class EngineUnknown(UserError):
     """Raised when a model URI names no engine."""
 

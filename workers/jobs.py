@@ -34,10 +34,10 @@ from agents.contract import (
     TranslateInput,
     TranslationResult,
 )
-from workers.errors import JobInvalid
+from workers.errors import ContentMissing, JobInvalid
 
-RECORD_VERSION = 1
-"""Of the record's layout: a worker leaves alone what is newer than itself."""
+RECORD_VERSION = 2
+"""Of the record's layout: a worker leaves alone what is newer than itself. 2: job or result may lie elsewhere."""
 
 
 class Lane(StrEnum):
@@ -260,9 +260,20 @@ class JobRecord(BaseModel):
     metadata: dict[str, str] = Field(default_factory=dict)
     job: dict[str, Any] = Field(default_factory=dict, description="the job as submitted")
     result: dict[str, Any] | None = None
+    missing: dict[str, Any] | None = Field(
+        default=None, description="the error of a job or result that can't be read from the content store"
+    )
 
     def parsed_result(self) -> Result | None:
-        """The result in its typed form; None while there is none."""
+        """The result in its typed form; None while there is none.
+
+        Raises:
+            ContentMissing: there is one, and it is gone from the content store or damaged there.
+        """
+        if self.result is None and self.state is State.SUCCEEDED and self.missing is not None:
+            raise ContentMissing(
+                str(self.missing.get("message", "")), hint=str(self.missing.get("hint", "")), subject=self.id
+            )
         return None if self.result is None else RESULTS[self.kind].model_validate(self.result)
 
 

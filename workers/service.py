@@ -13,6 +13,7 @@ from workers.connections import default_model, redis_client
 from workers.errors import JobInvalid
 from workers.jobs import Event, Job, JobRecord, State, Waiting, capability, is_job_id
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo
+from workers.payloads import Payloads
 from workers.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Service:
         Raises:
             NotRunning: no Redis is set and none runs with this data folder.
         """
-        return cls(settings, Ledger(redis_client(settings), ledger_config(settings)))
+        return cls(settings, Ledger(redis_client(settings), ledger_config(settings), Payloads.of(settings)))
 
     def submit(self, job: Job, *, job_id: str | None = None) -> JobRecord:
         """Check a job and put it in line. Workers are told at once; nothing else need run for it to be kept.

@@ -58,8 +58,14 @@ class Settings(BaseSettings):
     )
     drain_seconds: float = Field(default=30.0, ge=0, description="time running jobs get after SIGTERM")
     result_ttl: float = Field(default=7 * 86400, gt=0, description="seconds a finished job and its stream are kept")
+    sweep_seconds: float = Field(
+        default=3600.0, gt=0, description="how often the content store is looked through for what no job needs"
+    )
     stream_bytes: int = Field(default=4_000_000, ge=10_000, description="bound of one job's stream")
     max_job_bytes: int = Field(default=8_000_000, ge=1000, description="largest job, as JSON")
+    inline_bytes: int = Field(
+        default=65_536, ge=0, description="a job or result larger than this, as JSON, lies in the content store"
+    )
     max_file_bytes: int = Field(default=100_000_000, ge=1000, description="largest document or picture")
     max_image_pixels: int = Field(default=40_000_000, ge=1000, description="largest picture, in pixels")
 

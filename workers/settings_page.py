@@ -31,6 +31,7 @@ _SECTIONS = (
         "Workers",
         "slots queues worker_name lease_seconds drain_seconds canary_seconds result_ttl stream_bytes log_level",
     ),
+    ("Content store", "inline_bytes sweep_seconds"),
     (
         "Engines",
         (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 
 import pytest
@@ -67,23 +66,3 @@ def test_files_that_cannot_be_read_say_why(store: ContentStore, tmp_path: Path) 
         store.put_file(tmp_path / "nowhere.txt")
     with pytest.raises(DocumentUnreadable, match="is a folder"):
         store.put_file(tmp_path)
-
-
-def test_the_sweep_takes_only_what_is_old(store: ContentStore, tmp_path: Path) -> None:
-    old = store.put(b"old", "old")
-    path = next(p for p in (tmp_path / "content").rglob("*") if p.is_file())
-    os.utime(path, (1, 1))
-    new = store.put(b"new", "new")
-    assert store.sweep(older_than=3600) == 1
-    assert store.get(new.ref) == b"new"
-    with pytest.raises(ContentMissing):
-        store.get(old.ref)
-
-
-def test_putting_again_keeps_the_sweep_away(store: ContentStore, tmp_path: Path) -> None:
-    attachment = store.put(b"again", "a")
-    path = next(p for p in (tmp_path / "content").rglob("*") if p.is_file())
-    os.utime(path, (1, 1))
-    store.put(b"again", "a")
-    assert store.sweep(older_than=3600) == 0
-    assert store.get(attachment.ref) == b"again"

@@ -18,6 +18,7 @@ from workers.ledger.checkpoints import Checkpoints
 from workers.ledger.config import LedgerConfig
 from workers.ledger.records import to_record
 from workers.ledger.scripts import Scripts
+from workers.payloads import Payloads
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,13 @@ class Attempt:
     """
 
     def __init__(
-        self, scripts: Scripts, config: LedgerConfig, token: str, fields: dict[str, str], points: dict[str, str]
+        self,
+        scripts: Scripts,
+        config: LedgerConfig,
+        token: str,
+        fields: dict[str, str],
+        points: dict[str, str],
+        payloads: Payloads | None = None,
     ) -> None:
         self.record: JobRecord = to_record(dict(fields))
         self.job: Job = parse_job(fields["job"])
@@ -52,6 +59,7 @@ class Attempt:
         self.settled: State | None = None
         self._scripts = scripts
         self._config = config
+        self._payloads = payloads
         self._token = token
         self._lock = threading.RLock()
         self._text: list[str] = []
@@ -113,7 +121,13 @@ class Attempt:
         Raises:
             LeaseLost: the job is another's by now; the result is discarded.
         """
-        return self._settle("succeeded", result.model_dump_json())
+        payload = result.model_dump_json()
+        try:
+            ref = self._payloads.put_away(payload, f"the result of job {self.id}") if self._payloads else ""
+        except PhiqError as error:
+            # Redis could not hold it either; the work is done again when there is room.
+            return self.fail(error)
+        return self._settle("succeeded", "" if ref else payload, ref=ref)
 
     def fail(self, error: PhiqError) -> State:
         """End with an error: again after a delay when it may pass and attempts are left, else for good.
@@ -214,7 +228,7 @@ class Attempt:
             if not self._heed(standing):
                 raise self._lost()
 
-    def _settle(self, outcome: str, payload: str = "", transient: bool = False) -> State:
+    def _settle(self, outcome: str, payload: str = "", transient: bool = False, ref: str = "") -> State:
         with self._lock:
             if self.settled:
                 return self.settled
@@ -226,7 +240,7 @@ class Attempt:
                     self._flush()
                     if self._pending is None:
                         state = self._scripts.run(
-                            "settle", self.id, self._token, nonce, outcome, payload, int(transient), delay
+                            "settle", self.id, self._token, nonce, outcome, payload, int(transient), delay, ref
                         )
                 except (RedisUnavailable, StorageFull) as error:
                     log.warning("job %s: %s Trying again.", self.id, error.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from workers.ledger.config import LedgerConfig
 from workers.ledger.events import Reader
 from workers.ledger.registry import WorkerInfo
 from workers.ledger.scripts import Scripts, redis_errors
+from workers.payloads import Payloads
 
 if TYPE_CHECKING:
     import redis
@@ -28,23 +30,37 @@ class Ledger:
     Args:
         client: As `workers.connections.redis_client` makes it; shared between threads.
         config: Times and sizes.
+        payloads: Where large jobs and results go; None keeps all of them in Redis.
 
     Every method raises `RedisUnavailable` when Redis does not answer and `StorageFull` when it takes no more.
     """
 
-    def __init__(self, client: redis.Redis, config: LedgerConfig | None = None) -> None:
+    def __init__(
+        self, client: redis.Redis, config: LedgerConfig | None = None, payloads: Payloads | None = None
+    ) -> None:
         self.config = config or LedgerConfig()
+        self.payloads = payloads
         self.scripts = Scripts(client, self.config.prefix)
 
     # For those who submit
 
     def submit(self, job: Job, *, model: str, capability: Capability, job_id: str | None = None) -> JobRecord:
         """Take a job; see `workers.ledger.submit.submit` for what it raises."""
-        known = submit.submit(self.scripts, self.config, job, model=model, capability=capability, job_id=job_id)
+        known = submit.submit(
+            self.scripts,
+            self.config,
+            job,
+            model=model,
+            capability=capability,
+            job_id=job_id,
+            payloads=self.payloads,
+        )
         return self.get(known, job.tenant)
 
     def get(self, job_id: str, tenant: str) -> JobRecord:
         """The whole record, contents and result included.
+
+        Where those lie in the content store and can't be read, the record's ``missing`` says why.
 
         Raises:
             JobNotFound: no job of this tenant has the id.
@@ -55,7 +71,7 @@ class Ledger:
                 fields = self.scripts.client.hgetall(self.scripts.key("job", job_id))
         if fields.get("tenant") != tenant or "id" not in fields:
             raise _not_found(job_id)
-        return records.to_record(fields)
+        return records.to_record(self._whole(fields))
 
     def list(
         self,
@@ -165,7 +181,11 @@ class Ledger:
         reply = self.scripts.run("claim", job_id, owner, worker, lease, RECORD_VERSION)
         if reply[0] != "ok":
             return None
-        return Attempt(self.scripts, self.config, reply[1], _pairs(reply[2]), _pairs(reply[3]))
+        fields = self._whole(_pairs(reply[2]))
+        if "job" not in fields and "missing" in fields:
+            self._give_up(job_id, reply[1], fields["missing"])
+            return None
+        return Attempt(self.scripts, self.config, reply[1], fields, _pairs(reply[3]), self.payloads)
 
     def dispatch(self, send: dispatch.Send, workers: _Workers | None = None) -> int:
         """Hand jobs to the broker up to the window; ``send(queue, job_id)`` puts one message."""
@@ -182,6 +202,16 @@ class Ledger:
     def leave(self, name: str) -> None:
         """Take a worker off the list."""
         registry.leave(self.scripts, name)
+
+    def _whole(self, fields: dict[str, str]) -> dict[str, str]:
+        """The fields with job and result from the content store; ``missing`` is the error where that fails."""
+        return fields if self.payloads is None else self.payloads.whole(fields)
+
+    def _give_up(self, job_id: str, token: str, error: str) -> None:
+        """End an attempt whose job can't be read: for good when it is gone, else it is tried again."""
+        transient = int(bool(json.loads(error)["transient"]))
+        delay = round(self.config.retry_base * 1000)
+        self.scripts.run("settle", job_id, token, secrets.token_hex(16), "failed", error, transient, delay)
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,7 +40,7 @@ def when(milliseconds: str | None) -> datetime | None:
     return None if milliseconds is None else datetime.fromtimestamp(float(milliseconds) / 1000, UTC)
 
 
-def to_record(fields: dict[str, str | None]) -> JobRecord:
+def to_record(fields: Mapping[str, str | None]) -> JobRecord:
     """The record in a job's hash; fields that were not read keep their defaults."""
     return JobRecord(
         version=int(fields.get("version") or 0),
@@ -65,10 +66,11 @@ def to_record(fields: dict[str, str | None]) -> JobRecord:
         metadata=_json(fields, "metadata") or {},
         job=_json(fields, "job") or {},
         result=_json(fields, "result"),
+        missing=_json(fields, "missing"),
     )
 
 
-def _json(fields: dict[str, str | None], name: str, make: Any = None) -> Any:
+def _json(fields: Mapping[str, str | None], name: str, make: Any = None) -> Any:
     text = fields.get(name)
     if not text:
         return None
@@ -76,7 +78,7 @@ def _json(fields: dict[str, str | None], name: str, make: Any = None) -> Any:
     return make(value) if make else value
 
 
-def _attempts(fields: dict[str, str | None]) -> list[AttemptRecord]:
+def _attempts(fields: Mapping[str, str | None]) -> list[AttemptRecord]:
     found = []
     for number in range(1, int(fields.get("attempt") or 0) + 1):
         at = f"try:{number}:"

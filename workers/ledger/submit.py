@@ -9,10 +9,11 @@ import threading
 import time
 
 from workers.errors import IdempotencyConflict, JobTooLarge
-from workers.jobs import RECORD_VERSION, Capability, Job
+from workers.jobs import Capability, Job
 from workers.ledger import names
 from workers.ledger.config import LedgerConfig
 from workers.ledger.scripts import Scripts
+from workers.payloads import INLINE_VERSION, REFERRED_VERSION, Payloads, attachments
 
 _made = threading.Lock()
 _last = 0
@@ -33,7 +34,14 @@ def new_id() -> str:
 
 
 def submit(
-    scripts: Scripts, config: LedgerConfig, job: Job, *, model: str, capability: Capability, job_id: str | None = None
+    scripts: Scripts,
+    config: LedgerConfig,
+    job: Job,
+    *,
+    model: str,
+    capability: Capability,
+    job_id: str | None = None,
+    payloads: Payloads | None = None,
 ) -> str:
     """Write a job down and put it in line; returns its id, or that of the same request made earlier.
 
@@ -41,7 +49,8 @@ def submit(
         JobTooLarge: above ``max_job_bytes``.
         IdempotencyConflict: the key (or ``job_id``) belongs to another request.
         RedisUnavailable: Redis does not answer; the job may or may not be taken, a key makes asking again safe.
-        StorageFull: Redis takes no more; nothing was accepted.
+        StorageFull: Redis or the content store takes no more; nothing was accepted.
+        ContentUnavailable: the content store does not answer; nothing was accepted.
     """
     payload = job.model_dump_json(exclude_defaults=False)
     size = len(payload.encode())
@@ -53,8 +62,11 @@ def submit(
             limit=config.max_job_bytes,
         )
     key = job.idempotency_key or ""
+    job_id = job_id or new_id()
+    # Before the record: what it refers to is there from its first moment. If Redis then refuses, the sweep takes it.
+    ref = payloads.put_away(payload, f"job {job_id}") if payloads is not None else ""
     fields: dict[str, str | int] = {
-        "version": RECORD_VERSION,
+        "version": REFERRED_VERSION if ref else INLINE_VERSION,
         "kind": job.kind,
         "lane": job.lane.value,
         "capability": capability.value,
@@ -62,14 +74,18 @@ def submit(
         "max_attempts": job.max_attempts,
         "ttl": _ms(config.result_ttl),
         "bound": config.stream_bytes,
-        "job": payload,
+        **({"job_ref": ref} if ref else {"job": payload}),
     }
+    attached = attachments(job.kind, job.model_dump(include={"input"}))
+    if attached and not ref:
+        # For the sweep of the content store, which need not read the whole job then.
+        fields["refs"] = ",".join(attached)
     if job.metadata:
         fields["metadata"] = json.dumps(job.metadata)
     flat = [part for pair in fields.items() for part in pair]
     outcome, known = scripts.run(
         "submit",
-        job_id or new_id(),
+        job_id,
         job.tenant,
         names.queue(capability, job.lane),
         key,

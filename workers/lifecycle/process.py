@@ -25,6 +25,7 @@ from workers.lifecycle.gate import Gate
 from workers.lifecycle.intake import intake
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
+from workers.payloads import Payloads
 from workers.service import ledger_config
 from workers.settings import Settings, get_settings
 
@@ -53,7 +54,7 @@ class WorkerProcess:
 
         self.settings = settings
         self.name = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
-        self.ledger = Ledger(redis_client(settings), ledger_config(settings))
+        self.ledger = Ledger(redis_client(settings), ledger_config(settings), Payloads.of(settings))
         self.runner: Runner = Runner(settings)
         self.keeper = Keeper(self.ledger.config)
         self.gate = Gate()

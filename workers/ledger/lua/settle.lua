@@ -1,5 +1,6 @@
 -- Ends an attempt. ARGV: id, token, nonce, outcome (succeeded, failed, cancelled, expired, released), result or
--- error as JSON or '', '1' when the failure is transient, delay in ms before a retry.
+-- error as JSON or '', '1' when the failure is transient, delay in ms before a retry, reference to the result in the
+-- content store when it is too large for here or ''.
 -- Cancel and deadline against finish are decided here: who was told "cancelled" never gets a result.
 -- Returns the job's new state, or 'lost'.
 go_on_when_full()
@@ -11,7 +12,11 @@ if stands == 'lost' then return stands end
 if stands ~= '' then outcome = stands end
 local state = outcome
 if outcome == 'succeeded' then
-  redis.call('HSET', key, 'result', payload)
+  if ARGV[8] and ARGV[8] ~= '' then
+    redis.call('HSET', key, 'result_ref', ARGV[8], 'version', 2)
+  else
+    redis.call('HSET', key, 'result', payload)
+  end
   close_attempt(id, outcome)
   finish(id, outcome)
 elseif outcome == 'failed' then

@@ -1,0 +1,157 @@
+"""Collections as a whole, of all tenants: for backup, restore and erasing. No embedding model is needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from knowledge.chroma import Connection, border
+from knowledge.errors import CollectionNotFound
+
+if TYPE_CHECKING:
+    import numpy as np
+    from chromadb.api.models.Collection import Collection as ChromaCollection
+    from numpy.typing import NDArray
+
+_PREFIX = "phiq-"
+_PAGE = 500
+_LISTED = 100
+_INDEX = ("space", "ef_search", "ef_construction", "max_neighbors")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A collection as Chroma has it: its name there, what is written about it, and how its index is set up."""
+
+    name: str
+    about: dict[str, Any]
+    index: dict[str, Any]
+
+    @property
+    def tenant(self) -> str:
+        """Whose it is."""
+        return str(self.about.get("tenant", ""))
+
+    @property
+    def collection(self) -> str:
+        """What its tenant calls it."""
+        return str(self.about.get("collection", self.name))
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some passages: ids, texts, what is known of each, and float32 vectors [passages, dimensions]."""
+
+    ids: list[str]
+    texts: list[str]
+    about: list[dict[str, Any]]
+    vectors: NDArray[np.float32]
+
+
+class Keep:
+    """What one Chroma server holds for phiq.
+
+    All methods raise StoreUnavailable when the server fails.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def collections(self, tenant: str | None = None) -> list[Kept]:
+        """The collections of a tenant, or of all, by their names in Chroma."""
+        found: list[Kept] = []
+        with border(self._connection.config.url):
+            client = self._connection.client()
+            while page := client.list_collections(limit=_LISTED, offset=len(found)):
+                found += [Kept(raw.name, dict(raw.metadata or {}), _index(raw)) for raw in page]
+                if len(page) < _LISTED:
+                    break
+        ours = [one for one in found if one.name.startswith(_PREFIX) and "tenant" in one.about]
+        return sorted((one for one in ours if tenant in (None, one.tenant)), key=lambda one: one.name)
+
+    def ids(self, kept: Kept, where: Mapping[str, str] | None = None) -> list[str]:
+        """The ids of the passages whose metadata has these values; all without. Empty when the collection is gone."""
+        try:
+            raw = self._open(kept)
+            with border(self._connection.config.url, kept.collection):
+                return list(raw.get(where=_where(where), include=[])["ids"])
+        except CollectionNotFound:
+            return []
+
+    def pages(self, kept: Kept) -> Iterator[Page]:
+        """All passages. By the ids there were at the beginning: pages by offset skip some when others are deleted."""
+        import numpy as np
+
+        ids = self.ids(kept)
+        for at in range(0, len(ids), _PAGE):
+            try:
+                raw = self._open(kept)
+                with border(self._connection.config.url, kept.collection):
+                    got = raw.get(ids=ids[at : at + _PAGE], include=["documents", "metadatas", "embeddings"])
+            except CollectionNotFound:
+                return
+            vectors = np.asarray(got["embeddings"], dtype=np.float32)
+            about = [dict(one or {}) for one in got["metadatas"] or []]
+            yield Page(list(got["ids"]), list(got["documents"] or []), about, vectors)
+
+    def make(self, kept: Kept) -> None:
+        """A collection as it was kept; one of that name that is there stays."""
+        with border(self._connection.config.url, kept.collection):
+            self._connection.client().get_or_create_collection(
+                kept.name,
+                embedding_function=None,
+                configuration={"hnsw": kept.index} if kept.index else None,  # type: ignore[arg-type]  # as Chroma gave it
+                metadata=kept.about,
+            )
+
+    def put(self, kept: Kept, page: Page) -> None:
+        """Write passages as they were kept, replacing those of the same ids."""
+        if not page.ids:
+            return
+        raw = self._open(kept)
+        with border(self._connection.config.url, kept.collection):
+            raw.upsert(
+                ids=page.ids,
+                embeddings=page.vectors,
+                documents=page.texts,
+                metadatas=page.about,  # type: ignore[arg-type]  # Chroma's own values, given back
+            )
+
+    def remove(self, kept: Kept, ids: list[str]) -> None:
+        """Delete passages; fine when they or the collection are gone."""
+        try:
+            raw = self._open(kept)
+            for at in range(0, len(ids), _PAGE):
+                with border(self._connection.config.url, kept.collection):
+                    raw.delete(ids=ids[at : at + _PAGE])
+        except CollectionNotFound:
+            return
+
+    def drop(self, kept: Kept) -> None:
+        """Delete a collection; fine when it is gone."""
+        try:
+            with border(self._connection.config.url, kept.collection):
+                self._connection.client().delete_collection(kept.name)
+        except CollectionNotFound:
+            return
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def _open(self, kept: Kept) -> ChromaCollection:
+        with border(self._connection.config.url, kept.collection):
+            return self._connection.client().get_collection(kept.name, embedding_function=None)
+
+
+def _index(raw: ChromaCollection) -> dict[str, Any]:
+    given = (raw.configuration_json or {}).get("hnsw") or {}
+    return {name: given[name] for name in _INDEX if given.get(name) is not None}
+
+
+def _where(wanted: Mapping[str, str] | None) -> Any:
+    if not wanted:
+        return None
+    each = [{name: value} for name, value in wanted.items()]
+    return each[0] if len(each) == 1 else {"$and": each}
