@@ -1,0 +1,1 @@
+"""What the measurements of queue and ledger share."""
