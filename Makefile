@@ -13,12 +13,13 @@ EXTRAS_READY := $(EXTRAS)/.ready
 CODE := agents tools knowledge workers gateway phiq tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras lint format constraints docs chaos clean
+.PHONY: help setup demo test test-extras lint format constraints docs chaos bench-overhead bench-cancel bench-backlog \
+	clean
 
 help:  ## show this
 	@echo "phiq: small language models as a job service"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "First time: make demo. Then: $(BIN)/phiq up"
 
@@ -32,6 +33,15 @@ test: $(READY)  ## run the tests (needs no network)
 
 test-extras: $(EXTRAS_READY)  ## compare with sentence-transformers, in .venv-extras with torch (about 2 GB)
 	$(EXTRAS)/bin/python -m pytest tests/extras
+
+bench-overhead: $(READY)  ## submit to result of a job that does nothing, against a bare Celery task
+	$(BIN)/python -m benchmarks.bench_overhead $(ARGS)
+
+bench-cancel: $(READY)  ## from the call to cancel until the engine is idle
+	$(BIN)/python -m benchmarks.bench_cancel $(ARGS)
+
+bench-backlog: $(READY)  ## 100,000 queued jobs: submit rate, memory of Redis, time to the first pick-up
+	$(BIN)/python -m benchmarks.bench_backlog $(ARGS)
 
 lint: $(READY)  ## ruff, mypy strict, and the direction of imports
 	$(BIN)/ruff check .

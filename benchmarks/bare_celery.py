@@ -12,7 +12,7 @@ from celery import Celery
 
 QUEUE = "bare"
 
-app = Celery("bare")
+app = Celery("bare", set_as_current=False)
 app.conf.update(
     broker_transport_options={"global_keyprefix": "bare:"},
     result_backend_transport_options={"global_keyprefix": "bare:"},
