@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.jobs import State
+from workers.jobs import RECORD_VERSION, State
 
 pytestmark = pytest.mark.service
 
@@ -16,7 +16,7 @@ def submit_newer(service, complete, monkeypatch):
 
     def make(**fields: object) -> str:
         with monkeypatch.context() as later:
-            later.setattr(submit, "RECORD_VERSION", submit.RECORD_VERSION + 1)
+            later.setattr(submit, "INLINE_VERSION", RECORD_VERSION + 1)
             return service.submit(complete(**fields)).id
 
     return make
