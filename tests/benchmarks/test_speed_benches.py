@@ -20,3 +20,27 @@ def test_the_overhead_bench_counts_every_job_of_both_sides(redis_binary: str) ->
     assert found["redis"]["bare"]["commands in scripts"] == 0
     assert found["redis"]["phiq"]["commands in scripts"] > 10
     assert "one at a time, median ms" in bench_overhead.printed(found)
+
+
+def test_the_cancel_bench_times_every_cancelled_job_of_both_engines(redis_binary: str) -> None:
+    from benchmarks import bench_cancel
+
+    found = bench_cancel.run(rounds=3)
+    assert len(found["engines"]) == 2
+    for figures in found["engines"].values():
+        for what in ("told", "idle"):
+            assert figures[what]["n"] == 3
+            assert 0 < figures[what]["median_ms"] <= figures[what]["worst_ms"]
+    assert "ONNX" in bench_cancel.printed(found)
+
+
+def test_the_backlog_bench_finds_every_job_it_queued(redis_binary: str) -> None:
+    from benchmarks import bench_backlog
+
+    found = bench_backlog.run(jobs=60, tenants=7, submitters=2)
+    assert found["queued"] >= 60
+    assert found["counted"] == found["queued"] + found["looks"]
+    assert found["bytes_a_job"] > 500
+    assert found["first_pick_up_ms"] > 0
+    assert found["jobs_per_s_then"] * 3 <= found["counted"]
+    assert "memory a job" in bench_backlog.printed([found])
