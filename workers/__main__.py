@@ -38,10 +38,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _become_celery(arguments: Callable[[Settings], list[str]]) -> None:
-    from workers.connections import redis_url
+    from workers.connections import redis_address
 
     settings = get_settings()
-    redis_url(settings)  # else Celery would tell it with a stack trace
+    redis_address(settings)  # else Celery would tell it with a stack trace
     argv = arguments(settings)
     # In place of this process: signals then reach Celery itself.
     os.execv(sys.executable, [sys.executable, "-m", "celery", *argv])  # noqa: S606 - our own arguments, no shell
@@ -51,7 +51,7 @@ def _redis(settings: Settings) -> str:
     from workers.connections import redis_url
     from workers.stack import health
 
-    return health.redis(redis_url(settings))
+    return health.redis(redis_url(settings), settings)
 
 
 def _chroma(settings: Settings) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workers.connections import redis_url
+from workers import redis_libraries
+from workers.connections import redis_address
 from workers.errors import SettingsInvalid
 from workers.jobs import Capability
 from workers.ledger import names
@@ -54,27 +55,33 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
     Raises:
         NotRunning: no Redis is set and none runs here.
+        SettingsInvalid: its address has not the form of one.
     """
     from kombu import Queue
 
-    url = redis_url(settings)
+    address = redis_address(settings)
+    url, transport, tls = redis_libraries.broker(address)
     queues = [SUBMIT_QUEUE, *(names.celery_queue(queue) for queue in names.serving_order(list(Capability)))]
     return {
         # Both by name: else a CELERY_BROKER_URL in somebody's environment would win.
         "broker_read_url": url,
         "broker_write_url": url,
         "broker_url": url,
+        "broker_use_ssl": tls,
         "broker_transport_options": {
+            **transport,
             "global_keyprefix": names.broker_prefix(settings.key_prefix),
             "queue_order_strategy": "priority",
             # A message is unacknowledged for moments only; one that comes twice does no harm.
             "visibility_timeout": 60,
             "socket_connect_timeout": 3,
-            "socket_keepalive": True,
+            **({} if address.path else {"socket_keepalive": True}),
             "health_check_interval": 10,
         },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # A full Redis, or one that has become a replica, refuses what the consumer writes: else the worker would end.
+        "broker_channel_error_retry": True,
         "task_queues": [Queue(name, routing_key=name) for name in queues],
         "task_default_queue": SUBMIT_QUEUE,
         "task_create_missing_queues": False,
@@ -96,8 +103,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "timezone": "UTC",
         "beat_scheduler": "workers.lifecycle.beat:Scheduler",
         "beat_max_loop_interval": 5,
-        "redbeat_redis_url": url,
-        "redbeat_redis_options": {"socket_connect_timeout": 3, "socket_timeout": 15, "retry_period": 60},
+        **redis_libraries.redbeat(address),
         "redbeat_key_prefix": f"{settings.key_prefix}:beat:",
         "redbeat_lock_key": "lock",
         "redbeat_lock_timeout": 30,

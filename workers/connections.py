@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from workers.errors import NotRunning, SettingsInvalid
+from workers.errors import NotRunning
+from workers.redis_address import RedisAddress, Tls, parse
 from workers.settings import Settings
 from workers.stack import state
 
@@ -18,7 +19,7 @@ _REPLY_SECONDS = 15.0
 
 
 def redis_url(settings: Settings) -> str:
-    """The address of Redis, with its password.
+    """The address of Redis as text, with its password; `redis_address` is what to connect with.
 
     Raises:
         NotRunning: no address is set and no stack runs with this data folder.
@@ -29,6 +30,21 @@ def redis_url(settings: Settings) -> str:
     if found is None or not found.redis_url or not found.alive("redis"):
         raise _not_running("Redis", "PHIQ_REDIS_URL", settings)
     return found.redis_url
+
+
+def redis_address(settings: Settings, url: str = "") -> RedisAddress:
+    """The address of Redis, with the TLS files that the settings name.
+
+    Args:
+        settings: Whose.
+        url: Instead of the settings' own.
+
+    Raises:
+        NotRunning: as in `redis_url`.
+        SettingsInvalid: the address has not the form of one.
+    """
+    files = Tls(ca=settings.redis_ca or "", certificate=settings.redis_cert or "", key=settings.redis_key or "")
+    return parse(url or redis_url(settings), files)
 
 
 def chroma_url(settings: Settings) -> str:
@@ -58,35 +74,28 @@ def redis_client(settings: Settings) -> redis.Redis:
 
     Replies are decoded to ``str``: all we keep there is text (ids, JSON, words). A command whose connection broke
     is sent again up to three times within about two seconds, so whatever must not happen twice carries its own
-    nonce. Give ``block`` and other blocking reads less than 15 seconds. redis' own exceptions come out of the
-    client; who uses it turns them into ours.
+    nonce. With Sentinel each new connection goes to the master of that moment. Give ``block`` and other blocking
+    reads less than 15 seconds. redis' own exceptions come out of the client; who uses it turns them into ours.
 
     Raises:
-        NotRunning: as in `redis_url`.
-        SettingsInvalid: the address has not the form of one.
+        NotRunning, SettingsInvalid: as in `redis_address`.
     """
     import redis
     from redis.backoff import ExponentialWithJitterBackoff
     from redis.retry import Retry
 
-    try:
-        return redis.Redis.from_url(
-            redis_url(settings),
-            decode_responses=True,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_REPLY_SECONDS,
-            socket_keepalive=True,
-            health_check_interval=15,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.8), _RETRIES),
-            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
-        )
-    except ValueError as error:
-        # Not the address itself: it may hold a password.
-        raise SettingsInvalid(
-            f"PHIQ_REDIS_URL is no address of a Redis server: {error}.",
-            hint="Write redis://HOST:PORT/DB, rediss://… for TLS, or unset it and start `phiq up`.",
-            subject="PHIQ_REDIS_URL",
-        ) from error
+    from workers import redis_libraries
+
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_timeout": _REPLY_SECONDS,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.8), _RETRIES),
+        "retry_on_error": [redis.ConnectionError, redis.TimeoutError],
+    }
+    return redis_libraries.client(redis_address(settings), **options)
 
 
 def _not_running(what: str, variable: str, settings: Settings) -> NotRunning:

@@ -35,7 +35,18 @@ class Settings(BaseSettings):
         description="where models, documents, the queue and the content store of one machine lie",
     )
     redis_url: SecretStr | None = Field(
-        default=None, description="redis:// or rediss:// address; empty: the one that `phiq up` started here"
+        default=None,
+        description="redis://, rediss:// or sentinel:// address (see operations.md); empty: that of `phiq up` here",
+    )
+    redis_ca: str | None = Field(
+        default=None, description="file of the authority that signed Redis' certificate; empty: the system's"
+    )
+    redis_cert: str | None = Field(default=None, description="file of our own certificate, where Redis asks for one")
+    redis_key: str | None = Field(default=None, description="file of its key")
+    redis_maxmemory: str = Field(
+        default="2gb",
+        pattern=r"^(?i:[1-9][0-9]*(kb|mb|gb)?|0)$",
+        description="memory at which the Redis of `phiq up` takes no more jobs, in bytes or kb, mb, gb; 0: no bound",
     )
     chroma_url: str | None = Field(
         default=None, description="http address of Chroma's server; empty: the one that `phiq up` started here"

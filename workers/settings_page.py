@@ -25,7 +25,10 @@ This page is made from `workers/settings.py` by `make docs`; a test keeps them t
 """
 
 _SECTIONS = (
-    ("Where things are", "data_dir redis_url chroma_url content_url key_prefix"),
+    (
+        "Where things are",
+        "data_dir redis_url redis_ca redis_cert redis_key redis_maxmemory chroma_url content_url key_prefix",
+    ),
     ("Jobs", "tenant model local_only allow_fake_engine max_job_bytes max_file_bytes max_image_pixels"),
     (
         "Workers",

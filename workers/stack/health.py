@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 _SECONDS = 2.0
 
 
-def redis(url: str) -> str:
-    """Whether Redis takes commands; while it loads its file it says so."""
+def redis(url: str, settings: Settings | None = None) -> str:
+    """Whether Redis takes commands; while it loads its file it says so.
+
+    Args:
+        url: As in PHIQ_REDIS_URL.
+        settings: Whose TLS files are meant; None: none.
+    """
     import redis as client
 
     try:
-        with _client(url) as connection:
+        with _client(url, settings) as connection:
             connection.ping()
     except client.exceptions.BusyLoadingError:
         return "it is loading its append-only file"
@@ -68,7 +73,7 @@ def beat(settings: Settings, redis_url: str) -> str:
     import redis as client
 
     try:
-        with _client(redis_url) as connection:
+        with _client(redis_url, settings) as connection:
             held = connection.exists(_beat_lock(settings))
     except client.RedisError as error:
         return f"Redis does not answer: {error}"
@@ -77,7 +82,7 @@ def beat(settings: Settings, redis_url: str) -> str:
 
 def forget_beat(settings: Settings, redis_url: str) -> None:
     """Remove the lock of a scheduler that is known to be dead."""
-    with _client(redis_url) as connection:
+    with _client(redis_url, settings) as connection:
         connection.delete(_beat_lock(settings))
 
 
@@ -103,14 +108,17 @@ def _heard(settings: Settings, redis_url: str, wanted: Callable[[WorkerInfo], bo
 def _alive(settings: Settings, redis_url: str) -> list[WorkerInfo]:
     from workers.ledger import Ledger, LedgerConfig
 
-    with _client(redis_url, decode_responses=True) as connection:
+    with _client(redis_url, settings, decode_responses=True) as connection:
         return Ledger(connection, LedgerConfig(prefix=settings.key_prefix)).workers()
 
 
-def _client(url: str, **options: Any) -> redis_library.Redis:
-    import redis as client
+def _client(url: str, settings: Settings | None, **options: Any) -> redis_library.Redis:
+    from workers import redis_libraries
+    from workers.connections import redis_address
+    from workers.redis_address import parse
 
-    return client.Redis.from_url(url, socket_connect_timeout=_SECONDS, socket_timeout=_SECONDS, **options)
+    address = redis_address(settings, url) if settings else parse(url)
+    return redis_libraries.client(address, socket_connect_timeout=_SECONDS, socket_timeout=_SECONDS, **options)
 
 
 def _beat_lock(settings: Settings) -> str:

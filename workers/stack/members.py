@@ -88,7 +88,9 @@ class RedisMember(Member):
         self._binary = binary.path
         self._port = free_port()
         self.address = f"{LOOPBACK}:{self._port} (Redis {binary.version_text} from {binary.source})"
-        redis_server.write_config(self._config, self._folder, self._port, self._password)
+        redis_server.write_config(
+            self._config, self._folder, self._port, self._password, self._settings.redis_maxmemory
+        )
 
     def argv(self) -> list[str]:
         """The server with its configuration file; nothing secret in the arguments."""

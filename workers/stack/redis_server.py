@@ -10,8 +10,15 @@ from workers.stack.binaries import RedisBinary
 from workers.stack.ports import LOOPBACK
 
 
-def write_config(path: Path, folder: Path, port: int, password: str) -> None:
+def write_config(path: Path, folder: Path, port: int, password: str, maxmemory: str = "0") -> None:
     """Write the configuration, readable by this user only: it holds the password.
+
+    Args:
+        path: Where to.
+        folder: For Redis' data.
+        port: On loopback.
+        password: For its default user.
+        maxmemory: As in PHIQ_REDIS_MAXMEMORY.
 
     Every acknowledged write is on the disk (``appendfsync always``): with ``everysec`` a killed Redis lost thousands
     of acknowledged jobs on a slow disk. Snapshots are off, since the append-only file alone is the truth.
@@ -33,6 +40,7 @@ def write_config(path: Path, folder: Path, port: int, password: str) -> None:
         "appendfsync": "always",
         "save": '""',
         # A full memory must refuse new jobs, not throw away old ones.
+        "maxmemory": maxmemory.lower(),
         "maxmemory-policy": "noeviction",
         "tcp-keepalive": "60",
     }

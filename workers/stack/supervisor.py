@@ -128,7 +128,7 @@ class Stack:
         if self._settings.redis_url is not None:
             self._redis_url = self._settings.redis_url.get_secret_value()
             # Shown by the variable's name: the address may hold a password.
-            self._external.append(_external("redis", "PHIQ_REDIS_URL", health.redis(self._redis_url)))
+            self._external.append(_external("redis", "PHIQ_REDIS_URL", health.redis(self._redis_url, self._settings)))
         elif "redis" in self._wanted:
             redis = RedisMember(self._settings)
             servers.append(self._launch(redis))
