@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 # The modules beside this file are no tests and no package; their names begin with "proofs_".
 sys.path.append(str(Path(__file__).parent))
 
 from proofs_servers import Proxy, Rewindable
+
+# For mutations.py: a failure is all it asks for, not the smallest one.
+settings.register_profile("mutants", phases=(Phase.generate,))
 
 
 @pytest.fixture(scope="session")

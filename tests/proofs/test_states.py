@@ -199,7 +199,9 @@ class Life(RuleBasedStateMachine):
     def claim(self, pick):
         """By a message: the broker may hold several for a job, old ones, and those of jobs that are gone."""
         known = [*self.model.jobs, *(one.id for one in self.attempts), "0" * 32]
-        job_id = known[pick % len(known)]
+        self._claim(known[pick % len(known)])
+
+    def _claim(self, job_id):
         attempt = self.ledger.claim(job_id, "w")
         job = self.model.claim(job_id)
         assert (attempt is None) == (job is None)
@@ -267,6 +269,16 @@ class Life(RuleBasedStateMachine):
         # When a reply was lost, the second round found nothing left to do, as it should; the audit sees the rest.
         if len(self.proxy.lost) == lost:
             assert (done.due, done.expired, done.lost) == expected
+
+    @rule(pick=PICK, step=st.sampled_from(STEPS))
+    def somebody_runs_it(self, pick, step):
+        """Whatever it waits for comes about; when it runs, its holder is lost first."""
+        if job := self._job(pick):
+            if job.state in (State.RUNNING, State.DELAYED):
+                self.reap()
+                self.time_goes_by(step)
+                self.reap()
+            self._claim(job.id)
 
     # Redis dies and comes back as it was
 
