@@ -6,9 +6,14 @@ Nothing is read, from the environment or from Redis, before Celery needs its con
 from __future__ import annotations
 
 from celery import Celery
+from kombu import transport
 
 from workers.celery_config import configuration, consumed
 from workers.settings import Settings, get_settings
+
+# Ours drop what is no message, which would end a worker; kombu looks for them by the scheme of the broker's address.
+for _scheme, _name in (("redis", "Transport"), ("rediss", "Transport"), ("sentinel", "SentinelTransport")):
+    transport.TRANSPORT_ALIASES[_scheme] = f"workers.lifecycle.transport:{_name}"
 
 app = Celery("phiq", include=["workers.tasks"])
 app.add_defaults(lambda: configuration(get_settings()))

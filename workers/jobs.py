@@ -85,6 +85,7 @@ class GenerationOptions(Input):
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+Label = Annotated[str, Field(max_length=10_000)]
 Subject = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
 
 
@@ -99,11 +100,15 @@ class JobBase(Input):
     lane: Lane = Lane.INTERACTIVE
     tenant: Name = "default"
     delay: float = Field(default=0.0, ge=0.0, le=366 * 86400, description="seconds before it may start")
-    expires_in: float | None = Field(default=None, gt=0, description="seconds it may wait before it expires")
-    deadline: float | None = Field(default=None, gt=0, description="seconds from submission until it must have ended")
+    expires_in: float | None = Field(
+        default=None, gt=0, le=366 * 86400, description="seconds it may wait before it expires"
+    )
+    deadline: float | None = Field(
+        default=None, gt=0, le=366 * 86400, description="seconds from submission until it must have ended"
+    )
     max_attempts: int = Field(default=3, ge=1, le=20)
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
-    metadata: dict[str, str] = Field(default_factory=dict, max_length=32)
+    metadata: dict[Label, Label] = Field(default_factory=dict, max_length=32)
     subject: Subject | None = Field(
         default=None, description="whose words these are, as your own systems call them; `phiq erase` goes by it"
     )
@@ -195,9 +200,7 @@ def parse_job(value: Any) -> Job:
             value = json.loads(value)
         return JOB.validate_python(value)
     except ValidationError as error:
-        reasons = [
-            {"field": ".".join(str(part) for part in item["loc"]), "reason": item["msg"]} for item in error.errors()
-        ]
+        reasons = [{"field": _path(item["loc"]), "reason": item["msg"]} for item in error.errors()]
         first = reasons[0]
         raise JobInvalid(
             f"The job does not fit its contract: {first['field'] or 'job'}: {first['reason']}.",
@@ -206,6 +209,13 @@ def parse_job(value: Any) -> Job:
         ) from error
     except ValueError as error:
         raise JobInvalid(f"The job is not JSON: {error}.", hint="Send one JSON object.") from error
+    except RecursionError as error:
+        raise JobInvalid("The job is nested too deeply to be read.", hint="Send one flat JSON object.") from error
+
+
+def _path(parts: tuple[int | str, ...]) -> str:
+    """Where in the job; its last parts may be a stranger's, so it is kept short and printable."""
+    return ".".join(str(part) for part in parts)[:200].encode(errors="replace").decode()
 
 
 def capability(job: Job, model: str) -> Capability:

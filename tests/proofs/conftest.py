@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -10,7 +11,10 @@ from hypothesis import Phase, settings
 # The modules beside this file are no tests and no package; their names begin with "proofs_".
 sys.path.append(str(Path(__file__).parent))
 
-from proofs_servers import Proxy, Rewindable
+from proofs_servers import Proxy, Rewindable, Worker
+
+from workers.service import Service
+from workers.settings import Settings
 
 # For mutations.py: a failure is all it asks for, not the smallest one.
 settings.register_profile("mutants", phases=(Phase.generate,))
@@ -38,3 +42,23 @@ def proxy() -> Iterator[Callable[[int], Proxy]]:
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def service(redis_url: str, settings: Callable[..., Settings]) -> Iterator[Service]:
+    made = Service.connect(
+        settings(redis_url=redis_url, allow_fake_engine=True, lease_seconds=2.0, slots=2, max_job_bytes=200_000)
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def worker(service: Service, tmp_path: Path, wait_until: Callable[..., Any]) -> Iterator[Worker]:
+    """A real worker with the service's settings."""
+    made = Worker(service.settings, "w1", tmp_path / "worker.log")
+    try:
+        wait_until(lambda: made.lives() and service.workers(), 60, "worker up")
+        yield made
+    finally:
+        made.kill()

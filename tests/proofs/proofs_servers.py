@@ -6,6 +6,7 @@ import selectors
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -14,6 +15,9 @@ from pathlib import Path
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from workers.app import worker_argv
+from workers.settings import Settings, child_environment
 
 _OLDER = """
 -- Moves every instant of the ledger into the past, which is what a clock that runs on does to them. An instant is
@@ -232,3 +236,34 @@ class Proxy(threading.Thread):
                 self._swallow.pop(end, None)
                 self._selector.unregister(end)
                 end.close()
+
+
+class Worker:
+    """A real worker: Celery's process with our lifecycle in it."""
+
+    def __init__(self, settings: Settings, name: str, log: Path, **environment: str) -> None:
+        self.name = name
+        self._log = log
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "celery", *worker_argv(settings)],
+                env=child_environment(settings, worker_name=name) | environment,
+                stdout=out,
+                stderr=out,
+            )
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text(errors="replace")
+
+    def lives(self) -> bool:
+        """Fails with the log when the process has ended."""
+        assert self.process.poll() is None, self.log[-5000:]
+        return True
+
+    def kill(self) -> None:
+        """End it."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()

@@ -8,7 +8,9 @@ import os
 import threading
 import time
 
-from workers.errors import IdempotencyConflict, JobTooLarge
+from pydantic_core import PydanticSerializationError
+
+from workers.errors import IdempotencyConflict, JobInvalid, JobTooLarge
 from workers.jobs import Capability, Job
 from workers.ledger import names
 from workers.ledger.config import LedgerConfig
@@ -46,13 +48,20 @@ def submit(
     """Write a job down and put it in line; returns its id, or that of the same request made earlier.
 
     Raises:
+        JobInvalid: it holds what can't be written as JSON.
         JobTooLarge: above ``max_job_bytes``.
         IdempotencyConflict: the key (or ``job_id``) belongs to another request.
         RedisUnavailable: Redis does not answer; the job may or may not be taken, a key makes asking again safe.
         StorageFull: Redis or the content store takes no more; nothing was accepted.
         ContentUnavailable: the content store does not answer; nothing was accepted.
     """
-    payload = job.model_dump_json(exclude_defaults=False)
+    try:
+        payload = job.model_dump_json(exclude_defaults=False)
+    except PydanticSerializationError as error:
+        raise JobInvalid(
+            "The job holds half a character (a lone surrogate), which is no text.",
+            hint="Send text as UTF-8; in JSON, \\ud800 to \\udfff come in pairs only.",
+        ) from error
     size = len(payload.encode())
     if size > config.max_job_bytes:
         raise JobTooLarge(
