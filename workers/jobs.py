@@ -324,9 +324,9 @@ class Waiting(BaseModel):
     )
 
 
-_ID = re.compile(r"^[0-9a-f]{32}$")
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def is_job_id(value: object) -> bool:
     """Whether a value has the form of a job's id (32 lower-case hex digits; a UUIDv7, so ids sort by time)."""
-    return isinstance(value, str) and bool(_ID.match(value))
+    return isinstance(value, str) and bool(_ID.fullmatch(value))

@@ -13,7 +13,7 @@ from workers.errors import JobInvalid, RedisUnavailable
 from workers.jobs import Event, State
 from workers.ledger.scripts import Scripts, redis_errors
 
-_EVENT_ID = re.compile(r"^\d{1,15}-\d{1,15}$")
+_EVENT_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _BLOCK_MS = 1000
 _LOOK_EVERY = 5.0
 """Seconds of silence after which the reader makes sure that the job still exists and its place still holds."""
@@ -25,7 +25,7 @@ class Reader:
     """One reading of one job's stream."""
 
     def __init__(self, scripts: Scripts, job_id: str, tenant: str, after: str) -> None:
-        if not _EVENT_ID.match(after):
+        if not _EVENT_ID.fullmatch(after):
             raise JobInvalid(
                 f"'{after[:40]}' is not the id of an event.",
                 hint="Give the id of the last event you have, or 0-0 for the beginning.",
