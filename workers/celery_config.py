@@ -91,6 +91,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_ignore_result": True,
         "result_expires": None,  # else beat would send a daily clean-up of results that there are none of
         "worker_pool": "workers.lifecycle.pool:TaskPool",
+        "worker_consumer": "workers.lifecycle.consumer:Consumer",
         "worker_concurrency": settings.slots,
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,

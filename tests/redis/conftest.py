@@ -38,7 +38,7 @@ class Server:
         self.port = free_port()
         self.log = folder / "log"
         self.client_options: dict[str, Any] = {}
-        self.extra: list[str] = []
+        self.command: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.binary = binary
         self._wait_until = wait_until
@@ -66,8 +66,8 @@ class Server:
 
     def start(self) -> Server:
         words = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, **self._options}
-        command = [self.binary, *self.extra]
-        for name, value in words.items():
+        command = self.command or [self.binary]
+        for name, value in words.items() if not self.command else ():
             command += [f"--{name}", *(str(value).split(" ") if value != "" else [""])]
         with self.log.open("ab") as out:
             # Python ignores SIGXFSZ and gives it back to its children; a server whose file may not grow must live.
@@ -119,7 +119,8 @@ def serve(redis_binary: str, tmp_path: Path, wait_until: Callable[..., Any]) -> 
     servers: list[Server] = []
 
     def start(name: str = "redis", *, started: bool = True, **options: str | int) -> Server:
-        servers.append(Server(redis_binary, tmp_path / name, wait_until, **options))
+        named = {option.replace("_", "-"): value for option, value in options.items()}
+        servers.append(Server(redis_binary, tmp_path / name, wait_until, **named))
         return servers[-1].start() if started else servers[-1]
 
     yield start
