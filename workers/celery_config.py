@@ -47,7 +47,7 @@ def own_queue(worker: str) -> Queue:
 
     name = names.worker_queue(worker)
     # An exchange of its own: bindings are forgotten by exchange, and the others' must stay.
-    return Queue(name, Exchange(name), routing_key=name, auto_delete=True, expires=600)
+    return Queue(name, Exchange(name), routing_key=name, auto_delete=True, expires=600, no_ack=True)
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
     address = redis_address(settings)
     url, transport, tls = redis_libraries.broker(address)
-    queues = [SUBMIT_QUEUE, *(names.celery_queue(queue) for queue in names.serving_order(list(Capability)))]
+    queues = [names.celery_queue(queue) for queue in names.serving_order(list(Capability))]
     return {
         # Both by name: else a CELERY_BROKER_URL in somebody's environment would win.
         "broker_read_url": url,
@@ -82,7 +82,12 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         # A full Redis, or one that has become a replica, refuses what the consumer writes: else the worker would end.
         "broker_channel_error_retry": True,
-        "task_queues": [Queue(name, routing_key=name) for name in queues],
+        "task_queues": [
+            Queue(SUBMIT_QUEUE, routing_key=SUBMIT_QUEUE),
+            # A message that is lost with its reader is sent again by the ledger, so nobody keeps book of what was
+            # read: that would be two more writes a job.
+            *(Queue(name, routing_key=name, no_ack=True) for name in queues),
+        ],
         "task_default_queue": SUBMIT_QUEUE,
         "task_create_missing_queues": False,
         "accept_content": ["json"],

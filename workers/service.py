@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -115,16 +114,7 @@ class Service:
 
     def wait(self, job_id: str, timeout: float | None = None, tenant: str | None = None) -> JobRecord:
         """The record once the job has ended, or as it is after ``timeout`` seconds."""
-        until = None if timeout is None else time.monotonic() + timeout
-        record = self.get(job_id, tenant)
-        while not record.state.final:
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
-                break
-            for _ in self.events(job_id, tenant, timeout=left):
-                pass
-            record = self.get(job_id, tenant)
-        return record
+        return self.ledger.wait(job_id, self._tenant(tenant), timeout)
 
     def workers(self) -> list[WorkerInfo]:  # type: ignore[valid-type]  # the method `list` shadows it
         """The workers that are alive."""

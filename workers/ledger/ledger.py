@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workers.errors import JobNotFound
 from workers.jobs import RECORD_VERSION, Capability, Event, Job, JobRecord, State, Waiting, is_job_id
-from workers.ledger import dispatch, reap, records, registry, submit, waiting
+from workers.ledger import dispatch, ending, reap, records, registry, submit, waiting
 from workers.ledger.attempt import Attempt
 from workers.ledger.config import LedgerConfig
 from workers.ledger.events import Reader
@@ -72,6 +72,24 @@ class Ledger:
         if fields.get("tenant") != tenant or "id" not in fields:
             raise _not_found(job_id)
         return records.to_record(self._whole(fields))
+
+    def wait(self, job_id: str, tenant: str, timeout: float | None = None) -> JobRecord:
+        """The whole record once the job has ended, or as it is after ``timeout`` seconds.
+
+        Outages of Redis up to half a minute are waited out.
+
+        Raises:
+            JobNotFound: no job of this tenant has the id, or no longer.
+        """
+
+        def over(fields: dict[str, str]) -> bool:
+            if fields.get("tenant") != tenant or "id" not in fields:
+                raise _not_found(job_id)
+            return State(fields["state"]).final
+
+        if not is_job_id(job_id):
+            raise _not_found(job_id)
+        return records.to_record(self._whole(ending.await_end(self.scripts, job_id, timeout, over)))
 
     def list(
         self,
