@@ -33,6 +33,7 @@ class Clients:
     Args:
         options: For the seed of what clients do at random.
         settings: Where Redis and the content store are.
+        proxied: The same with the Redis that drops replies, for some of the connections.
         plan: The jobs in the order they arrive.
 
     Attributes:
@@ -42,7 +43,7 @@ class Clients:
         cut: Readings that a client broke off.
     """
 
-    def __init__(self, options: Options, settings: Settings, plan: list[Planned]) -> None:
+    def __init__(self, options: Options, settings: Settings, proxied: Settings, plan: list[Planned]) -> None:
         self.transcripts = [Transcript(planned) for planned in plan]
         self.stirred = time.monotonic()
         self.late = 0.0
@@ -50,7 +51,7 @@ class Clients:
         self.done = 0
         self.errors: list[str] = []
         self._options = options
-        self._doors = [Service.connect(settings) for _ in range(_DOORS)]
+        self._doors = [*(Service.connect(settings) for _ in range(_DOORS - 1)), Service.connect(proxied)]
         self._giveup = threading.Event()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []

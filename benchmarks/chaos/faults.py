@@ -21,6 +21,7 @@ _EVERY = {
     "scheduler": (30.0, 60.0),
     "chroma": (30.0, 60.0),
     "connections": (20.0, 40.0),
+    "replies": (6.0, 14.0),
 }
 """Seconds from one fault of a kind to the next, in the storm; three times as often when it is alone."""
 _AWAY = {"worker": (0.5, 2.0), "redis": (0.3, 3.0), "scheduler": (0.5, 2.0), "chroma": (0.5, 4.0)}
@@ -143,6 +144,10 @@ class Script:
         if fault.kind == "connections":
             self._cut_connections()
             self.struck.append(Struck(fault.kind, "redis", time.time()))
+            return
+        if fault.kind == "replies":
+            self.machine.drop_replies()
+            self.struck.append(Struck(fault.kind, "proxy", time.time()))
             return
         part = self._victim(fault)
         if part is None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from benchmarks.chaos.options import Options
 from workers.app import beat_argv, worker_argv
 from workers.settings import Settings, child_environment
@@ -104,7 +106,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self._password = secrets.token_hex(16)
-        self._redis_port, self._chroma_port = free_port(), free_port()
+        self._redis_port, self._chroma_port, self._proxy_port = free_port(), free_port(), free_port()
         for name in ("redis", "chroma", "logs", "content"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.settings = Settings(
@@ -125,6 +127,11 @@ class Machine:
             self._add(
                 "chroma", lambda: argv, lambda: environment, lambda _: health.chroma(self.settings.chroma_url or "")
             )
+        if "replies" in self.options.faults:
+            proxy = [sys.executable, "-m", "benchmarks.chaos.proxy", str(self._proxy_port), str(self._redis_port)]
+            self._add(
+                "proxy", lambda: proxy, lambda: self._environment("proxy"), lambda _: health.redis(self.proxy_url)
+            )
         for number in range(1, self.options.workers + 1):
             self._add_worker(f"w{number}")
         self._add(
@@ -136,8 +143,25 @@ class Machine:
 
     @property
     def redis_url(self) -> str:
-        """Redis itself, past whatever stands between it and the workers."""
+        """Redis itself, past the proxy."""
         return redis_server.url(self._redis_port, self._password)
+
+    @property
+    def proxy_url(self) -> str:
+        """Redis through the proxy that drops replies, where there is one."""
+        port = self._proxy_port if "replies" in self.options.faults else self._redis_port
+        return redis_server.url(port, self._password)
+
+    @property
+    def settings_by_proxy(self) -> Settings:
+        """The settings, with the proxy for Redis."""
+        return self.settings.model_copy(update={"redis_url": SecretStr(self.proxy_url)})
+
+    def drop_replies(self) -> None:
+        """Have the proxy lose the next reply on each of its connections."""
+        proxy = self.parts["proxy"]
+        if proxy.running and proxy.child is not None:
+            os.kill(proxy.child.pid, signal.SIGUSR1)
 
     @property
     def workers(self) -> list[Part]:
@@ -152,7 +176,7 @@ class Machine:
         """
         for part in self.parts.values():
             part.start()
-            if part.name in ("redis", "chroma"):
+            if part.name in ("redis", "chroma", "proxy"):
                 self.wait_healthy(part)
         for part in self.parts.values():
             self.wait_healthy(part)
@@ -188,7 +212,10 @@ class Machine:
 
     def _add_worker(self, name: str) -> None:
         def environment() -> dict[str, str]:
-            return self._environment(name) | {"PHIQ_WORKER_NAME": worker_name(self.parts[name])}
+            given = {"PHIQ_WORKER_NAME": worker_name(self.parts[name])}
+            if name == f"w{self.options.workers}":
+                given["PHIQ_REDIS_URL"] = self.proxy_url
+            return self._environment(name) | given
 
         self._add(
             name,

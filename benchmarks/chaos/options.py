@@ -14,6 +14,7 @@ FAULTS = {
     "scheduler": "the scheduler is killed (SIGKILL) and started again",
     "chroma": "Chroma is killed (SIGKILL) and started again",
     "connections": "Redis cuts every connection at once, in the middle of commands",
+    "replies": "some replies to one worker and some clients are dropped when Redis has done what they asked",
     "streams": "clients stop reading and come back with the last event's id",
 }
 """Every kind of fault, with what it does."""

@@ -74,7 +74,7 @@ class Outcome:
             if job.end is None or job.end.state == "succeeded":
                 continue
             if job.end.state == "dead":
-                found.append(f"job {job.id} is dead although it was replayed: {job.problem}")
+                found.append(f"job {job.id} is dead{' although it was replayed' * (job.replays > 0)}: {job.problem}")
             elif job.end.state == "cancelled" and not job.cancel:
                 found.append(f"job {job.id} was cancelled by nobody")
             elif job.end.state not in ("dead", "cancelled"):
@@ -163,11 +163,14 @@ def _faults_table(outcome: Outcome) -> Table:
 
 def _show_recoveries(outcome: Outcome, console: Console) -> None:
     killed = [found for found in outcome.recoveries if found.fault == "worker"]
+    first = [found for found in killed if not found.suspect]
     rows = {
-        "killed": [found for found in killed if not found.suspect],
-        "  interactive": [found for found in killed if not found.suspect and found.lane == "interactive"],
-        "  batch": [found for found in killed if not found.suspect and found.lane == "batch"],
-        "killed twice or more": [found for found in killed if found.suspect],
+        "killed": first,
+        "  and Redis lived": [found for found in first if not found.redis],
+        "    interactive": [found for found in first if not found.redis and found.lane == "interactive"],
+        "    batch": [found for found in first if not found.redis and found.lane == "batch"],
+        "  and Redis was killed too": [found for found in first if found.redis],
+        "killed again (runs alone)": [found for found in killed if found.suspect],
         "frozen": [found for found in outcome.recoveries if found.fault == "freeze"],
     }
     if not outcome.recoveries:

@@ -39,7 +39,7 @@ def run(options: Options, console: Console) -> Outcome:
         with _progress(console) as progress:
             task = progress.add_task("starting", total=options.jobs)
             machine.start()
-            clients = Clients(options, machine.settings, plan)
+            clients = Clients(options, machine.settings, machine.settings_by_proxy, plan)
             if options.documents:
                 clients.first_document()
             _break(options, machine, script, clients, progress, task)
@@ -67,7 +67,7 @@ def run(options: Options, console: Console) -> Outcome:
         violations=[
             violation for job in clients.transcripts for violation in witness.judge(job, runs.get(job.plan.marker, []))
         ],
-        recoveries=timing.recoveries(script.struck, clients.transcripts),
+        recoveries=timing.recoveries(script.struck, clients.transcripts, options.lease),
         struck=script.struck,
         fell=script.fell,
         skipped=script.skipped,

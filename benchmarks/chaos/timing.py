@@ -11,26 +11,35 @@ from benchmarks.chaos.transcript import Seen, Transcript
 
 TARGET = 15.0
 """Seconds within which a killed worker's job must run again (with the default lease of 9 s)."""
+_START = 4.0
+"""Seconds that Redis is down and starts again, at most."""
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """One job's way back: seconds from the fault to its next attempt."""
+    """One job's way back: seconds from the fault to its next attempt.
+
+    ``redis`` says whether Redis was killed shortly before or meanwhile: for one lease after its start nobody is reaped,
+    since holders could not renew. ``suspect``: it had lost a worker before, so it waits for one that does nothing else.
+    """
 
     job_id: str
     fault: str
     seconds: float
     lane: str
     suspect: bool
+    redis: bool
 
 
-def recoveries(struck: Iterable[Struck], jobs: Iterable[Transcript]) -> list[Recovery]:
+def recoveries(struck: Iterable[Struck], jobs: Iterable[Transcript], lease: float) -> list[Recovery]:
     """For each job that a killed or frozen worker held: when its reader saw it run again.
 
     That it was held is told by its record, when it ran again by its stream. Jobs that were cancelled, or that ended
     as dead, have no next attempt and are left out.
     """
     by_worker: dict[str, list[Struck]] = {}
+    struck = list(struck)
+    redis = [fault.at for fault in struck if fault.kind == "redis"]
     for fault in struck:
         if fault.kind in ("worker", "freeze"):
             by_worker.setdefault(fault.worker, []).append(fault)
@@ -50,7 +59,8 @@ def recoveries(struck: Iterable[Struck], jobs: Iterable[Transcript]) -> list[Rec
             if again is None:
                 continue  # it did not run again: cancelled, or dead, which the witness judges
             lane = str(job.plan.job.get("lane", "interactive"))
-            found.append(Recovery(job.id, fault.kind, max(0.0, again - fault.at), lane, deaths > 1))
+            meanwhile = any(fault.at - lease - _START <= instant <= again for instant in redis)
+            found.append(Recovery(job.id, fault.kind, max(0.0, again - fault.at), lane, deaths > 1, meanwhile))
     return found
 
 
