@@ -16,12 +16,12 @@ from benchmarks.chaos.options import Options
 
 _EVERY = {
     "worker": (3.0, 9.0),
-    "freeze": (40.0, 70.0),
+    "freeze": (30.0, 60.0),
     "redis": (30.0, 60.0),
     "scheduler": (30.0, 60.0),
     "chroma": (30.0, 60.0),
     "connections": (20.0, 40.0),
-    "replies": (6.0, 14.0),
+    "replies": (3.0, 8.0),
 }
 """Seconds from one fault of a kind to the next, in the storm; three times as often when it is alone."""
 _AWAY = {"worker": (0.5, 2.0), "redis": (0.3, 3.0), "scheduler": (0.5, 2.0), "chroma": (0.5, 4.0)}

@@ -124,9 +124,8 @@ class Machine:
         if self.options.documents:
             argv = binaries.chroma_argv(self.folder / "chroma", self._chroma_port)
             environment = {"NO_COLOR": "1", "ANONYMIZED_TELEMETRY": "False"}
-            self._add(
-                "chroma", lambda: argv, lambda: environment, lambda _: health.chroma(self.settings.chroma_url or "")
-            )
+            url = self.settings.chroma_url or ""
+            self._add("chroma", lambda: argv, lambda: environment, lambda _: health.chroma(url))
         if "replies" in self.options.faults:
             proxy = [sys.executable, "-m", "benchmarks.chaos.proxy", str(self._proxy_port), str(self._redis_port)]
             self._add(

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from benchmarks.chaos import faults, mix, timing, witness
 from benchmarks.chaos.clients import Clients
+from benchmarks.chaos.documents import look_up
 from benchmarks.chaos.machine import Machine
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.report import Outcome
@@ -126,13 +127,16 @@ def _revive(options: Options, clients: Clients, progress: Progress, task: TaskID
 
 
 def _count(options: Options, machine: Machine, clients: Clients, progress: Progress, task: TaskID) -> None:
-    """Read every record and stream once more, after one more death of Redis: what counts is what is kept."""
-    if "redis" in options.faults:
-        redis = machine.parts["redis"]
-        redis.kill()
-        redis.bury()
-        redis.start()
-        machine.wait_healthy(redis)
+    """Read every record and stream once more, after one more death of the stores: what counts is what is kept."""
+    for name in ("redis", "chroma"):
+        if name in options.faults and name in machine.parts:
+            part = machine.parts[name]
+            part.kill()
+            part.bury()
+            part.start()
+            machine.wait_healthy(part)
+    if options.documents:
+        look_up(machine.settings.chroma_url or "", clients.transcripts)
     jobs: list[Transcript] = clients.transcripts
     progress.update(task, description="counting", completed=0, total=len(jobs))
     for job in jobs:

@@ -98,6 +98,7 @@ class Transcript:
         missing: Whether anybody said that there is no such job after it was accepted.
         answers: Its record as read after its end, again after a replay, and at the final count.
         reread: Its whole stream as a new reader sees it at the final count.
+        passages: What the store holds of the document that it ingested; None: nobody looked.
         held: Its attempts, for the times.
         problem: What went wrong with the job by its own account.
     """
@@ -110,6 +111,7 @@ class Transcript:
     missing: bool = False
     answers: list[Answer] = field(default_factory=list)
     reread: list[Seen] = field(default_factory=list)
+    passages: list[str] | None = None
     held: list[Held] = field(default_factory=list)
     suspect: bool = False
     problem: str = ""

@@ -81,6 +81,10 @@ def _lost(job: Transcript) -> Found:
         yield "lost", "its reader was never told of its end"
     if job.end.state == "succeeded" and job.end.text is None:
         yield "lost", "it succeeded without a result"
+    if job.passages is not None and job.plan.document is not None:
+        name, text = job.plan.document
+        if text.splitlines()[-1] not in "\n".join(job.passages):
+            yield "lost", f"it succeeded, and {name} is not in the store"
 
 
 def _twice(job: Transcript, runs: list[Run]) -> Found:
@@ -103,6 +107,8 @@ def _twice(job: Transcript, runs: list[Run]) -> Found:
             yield "twice", f"its record said {before.state} and later {after.state}"
     if job.cancel in ("cancelled", "running", "queued", "delayed") and final and final[-1].state == "succeeded":
         yield "twice", "cancelling it was accepted, and it succeeded all the same"
+    if job.passages is not None and len(set(job.passages)) < len(job.passages):
+        yield "twice", "a passage of its document is in the store more than once"
     seen = max(job.attempts, *(answer.attempt for answer in job.answers), 0) if job.answers else job.attempts
     if len(runs) > seen:
         yield "twice", f"it ran to its end {len(runs)} times in {seen} attempts"

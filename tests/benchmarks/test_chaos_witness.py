@@ -133,6 +133,17 @@ def test_twice_when_it_ran_to_its_end_more_often_than_it_began(job):
     assert kinds(job, run(), run(), run()) == {"twice"}
 
 
+def test_an_ingested_document_must_be_in_the_store_once(job):
+    line = "The keeper of m1 wrote: river."
+    job.plan = replace(job.plan, document=("m1.md", f"# Notes\n\n{line}\n"))
+    job.passages = [f"Notes\n{line}"]
+    assert kinds(job) == set()
+    job.passages *= 2
+    assert kinds(job) == {"twice"}
+    job.passages = []
+    assert kinds(job) == {"lost"}
+
+
 def test_stale_when_an_attempt_writes_after_its_successor_began(job):
     both(job, lambda entries: entries.insert(6, seen(5, "progress", part=1, attempt=1)))
     assert kinds(job) == {"stale"}
