@@ -41,6 +41,7 @@ def _runs(given: argparse.Namespace) -> list[Options]:
         seed=given.seed,
         workers=given.workers,
         lease=given.lease,
+        shortest=given.shortest,
         longest=given.longest,
         onnx=not given.no_onnx,
         documents=not given.no_documents,
@@ -65,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of everything random")
     parser.add_argument("--workers", type=int, default=Options.workers)
     parser.add_argument("--lease", type=float, default=Options.lease, help="PHIQ_LEASE_SECONDS")
+    parser.add_argument("--shortest", type=float, default=Options.shortest, help="seconds a job streams at least")
     parser.add_argument("--longest", type=float, default=Options.longest, help="seconds a job streams at most")
     parser.add_argument("--patience", type=float, default=Options.patience, help="silence before jobs count as lost")
     parser.add_argument("--no-onnx", action="store_true", help="leave out the jobs on the tiny ONNX model")

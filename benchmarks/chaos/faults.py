@@ -58,7 +58,7 @@ def plan(options: Options) -> list[Fault]:
     for kind in kinds:
         low, high = _EVERY[kind]
         scale = 1.0 if len(kinds) > 1 or kind == "worker" else 1 / 3
-        scale = min(scale, options.duration / 2.5 / high)
+        scale = min(scale, options.duration / 1.5 / high)
         at = 0.0
         while True:
             length = _length(kind, options.lease, rng)

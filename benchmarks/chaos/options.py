@@ -19,9 +19,6 @@ FAULTS = {
 }
 """Every kind of fault, with what it does."""
 
-MEAN_SECONDS = 7.8
-"""Of a job's length when lengths from 2 to 20 s are spread evenly over their logarithm."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -60,8 +57,10 @@ class Options:
     @property
     def slots(self) -> int:
         """Of each worker: enough for the jobs that run at once while one worker is down, and some to spare."""
-        at_once = self.jobs / self.duration * MEAN_SECONDS * self.longest / 20.0
-        return max(4, min(64, math.ceil(1.2 * at_once / max(1, self.workers - 1))))
+        # The mean of lengths that are spread evenly over their logarithm.
+        mean = (self.longest - self.shortest) / math.log(self.longest / self.shortest)
+        at_once = self.jobs / self.duration * mean
+        return max(6, min(64, math.ceil(1.6 * at_once / max(1, self.workers - 1))))
 
     @property
     def everything(self) -> bool:
