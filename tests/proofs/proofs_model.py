@@ -46,6 +46,27 @@ class Job:
     outcomes: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Holder:
+    """What the holder of a job believes is in its stream, and how many characters of that it has said itself."""
+
+    text: str
+    said: int = 0
+
+    def say(self, text: str) -> bool:
+        """It goes on from what earlier attempts streamed, or voids it where it differs; whether that is a write."""
+        left = len(self.text) - self.said
+        same = min(left, len(text))
+        differs = self.text[self.said : self.said + same] != text[:same]
+        self.text = self.text[: self.said] + text if differs else self.text + text[same:]
+        self.said += len(text)
+        return differs or len(text) > same or same == left
+
+    def finish(self) -> None:
+        """It has said everything."""
+        self.text = self.text[: self.said]
+
+
 class Model:
     """All jobs, and the clock."""
 
@@ -98,7 +119,6 @@ class Model:
         job.number += 1
         job.tries += 1
         job.lease = self.now + LEASE
-        job.text = ""
         job.outcomes.append("")
         return job
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from proofs_audit import audit
-from proofs_model import DEADLINE, DELAY, EXPIRES, LEASE, RETRY, STEPS, TTL, Model
+from proofs_model import DEADLINE, DELAY, EXPIRES, LEASE, RETRY, STEPS, TTL, Holder, Model
 from proofs_servers import grow_older
 
 from agents.contract import CompletionResult, Progress
@@ -54,6 +54,7 @@ class Life(RuleBasedStateMachine):
         self.ledger = Ledger(self.server.client(self.proxy.port), CONFIG)
         self.model = Model()
         self.attempts = []
+        self.holders = {}
         self.readers = {}
         self.seen = []
         self.copies = []
@@ -211,23 +212,36 @@ class Life(RuleBasedStateMachine):
         assert (attempt.number, dict(attempt.checkpoints)) == (job.number, job.points)
         job.token = attempt._token
         self.model.said[attempt._token] = ""
+        self.holders[attempt._token] = Holder(job.text)
         self.attempts = [*self.attempts[-4:], attempt]
 
-    @rule(pick=PICK, text=TEXTS)
-    def stream(self, pick, text):
+    @rule(pick=PICK, text=TEXTS, again=st.booleans())
+    def stream(self, pick, text, again):
         if found := self._attempt(pick):
             attempt, standing = found
-            with self._expected(standing):
+            holder, told = self.holders[attempt._token], self._told(attempt, standing)
+            if again:  # what earlier attempts said next
+                text = holder.text[holder.said :][: len(text)] or text
+            if not holder.say(text):
                 attempt.delta(text)
-                self.model.jobs[attempt.id].text += text
-            assert attempt.stop.is_set() == bool(standing)
+                return
+            with self._expected(told):
+                attempt.delta(text)
+                self.model.jobs[attempt.id].text = holder.text
+            assert attempt.stop.is_set() == bool(told)
 
     @rule(pick=PICK)
     def progress(self, pick):
         if found := self._attempt(pick):
             attempt, standing = found
-            with self._expected(standing):
+            with self._expected(self._told(attempt, standing)):
                 attempt.progress(Progress(done=1, total=2))
+
+    def _told(self, attempt, standing):
+        """What a write of text is told: also 'lost' when Redis was set back under its holder."""
+        if standing == "lost" or len(self.holders[attempt._token].text) == len(self.model.jobs[attempt.id].text):
+            return standing
+        return "lost"
 
     @rule(pick=PICK, name=st.sampled_from("pq"), value=st.integers(0, 9))
     def checkpoint(self, pick, name, value):
@@ -250,15 +264,21 @@ class Life(RuleBasedStateMachine):
     def settle(self, pick, how):
         if found := self._attempt(pick):
             attempt, standing = found
-            job = self.model.jobs.get(attempt.id)
+            job, holder = self.model.jobs.get(attempt.id), self.holders[attempt._token]
+            told = self._told(attempt, standing)
+            text = holder.text[: holder.said]
             end = {
-                "succeed": lambda: attempt.succeed(CompletionResult(text=job.text if job else "")),
+                "succeed": lambda: attempt.succeed(CompletionResult(text=text)),
                 "fail": lambda: attempt.fail(EngineDown("Down.")),
                 "refuse": lambda: attempt.fail(UserError("No.")),
                 "release": attempt.release,
             }[how]
-            with self._expected(standing):
-                expected = self.model.settle(job, how) if standing != "lost" else None
+            if how == "succeed":
+                holder.finish()
+            with self._expected(told):
+                if told != "lost":
+                    job.text = holder.text
+                expected = self.model.settle(job, how) if told != "lost" else None
                 assert end() is expected
 
     @rule()

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Literal
 
 from agents.contract import Progress, Result
@@ -18,13 +19,15 @@ from workers.ledger.checkpoints import Checkpoints
 from workers.ledger.config import LedgerConfig
 from workers.ledger.records import to_record
 from workers.ledger.scripts import Scripts
+from workers.ledger.shown import Shown
+from workers.ledger.writing import Writing
 from workers.payloads import Payloads
 
 log = logging.getLogger(__name__)
 
 StopReason = Literal["", "cancelled", "expired", "released", "lost"]
-_PIECE = 16_384
-"""Characters in one delta event at most, so that a stream can be trimmed evenly."""
+_IDS_WAIT = 10
+"""How many times longer ids of tokens wait than text: nobody reads them, and they are written with text anyway."""
 _PATIENCE = 0.2
 """Seconds between tries while Redis is away and the lease still holds."""
 
@@ -36,9 +39,22 @@ class Attempt:
     discarded. The holder also stops itself by its own clock before the lease runs out, since a writer that was
     frozen can't know.
 
+    It runs its job from the beginning. As long as it says what earlier attempts streamed, nothing is written; where
+    it says something else, the stream gets ``restarted`` and all of its text.
+
+    Args:
+        scripts: To write with.
+        config: Times and sizes.
+        token: That holds the job.
+        fields: The record.
+        points: Finished parts that earlier attempts kept, as JSON.
+        text: What earlier attempts streamed.
+        ids: Token ids that the last attempt left behind.
+        payloads: Where large results are put away.
+
     Attributes:
         stop: Set when the work must end; ``stop_reason`` says why.
-        checkpoints: Finished parts that outlive this attempt; writing one is sent at once.
+        checkpoints: What outlives this attempt; a finished part is written at once.
     """
 
     def __init__(
@@ -48,6 +64,8 @@ class Attempt:
         token: str,
         fields: dict[str, str],
         points: dict[str, str],
+        text: str = "",
+        ids: str = "",
         payloads: Payloads | None = None,
     ) -> None:
         self.record: JobRecord = to_record(dict(fields))
@@ -55,16 +73,15 @@ class Attempt:
         self.number: int = self.record.attempt
         self.stop = threading.Event()
         self.stop_reason: StopReason = ""
-        self.checkpoints = Checkpoints(self._keep, points)
+        self.checkpoints = Checkpoints(self, points, ids, config.checkpoint_bytes)
         self.settled: State | None = None
         self._scripts = scripts
         self._config = config
         self._payloads = payloads
         self._token = token
         self._lock = threading.RLock()
-        self._text: list[str] = []
-        self._progress: str = ""
-        self._pending: tuple[str, str, str] | None = None
+        self._shown = Shown(text)
+        self._writing = Writing(self.number, int(fields.get("began") or 1), len(text), len(ids))
         self._flushed = 0.0
         self._stopped = 0.0
         self._alive = time.monotonic()
@@ -95,7 +112,7 @@ class Attempt:
         """
         self._alive = time.monotonic()
         with self._lock:
-            self._text.append(text)
+            self._say(self._shown.feed(text))
             if time.monotonic() - self._flushed >= self._config.flush:
                 self._flush()
 
@@ -107,7 +124,7 @@ class Attempt:
         """
         self._alive = time.monotonic()
         with self._lock:
-            self._progress = progress.model_dump_json()
+            self._writing.progress = progress.model_dump_json()
             if time.monotonic() - self._flushed >= self._config.flush:
                 self._flush()
 
@@ -121,6 +138,8 @@ class Attempt:
         Raises:
             LeaseLost: the job is another's by now; the result is discarded.
         """
+        with self._lock:
+            self._say(self._shown.finish())
         payload = result.model_dump_json()
         try:
             ref = self._payloads.put_away(payload, f"the result of job {self.id}") if self._payloads else ""
@@ -149,19 +168,45 @@ class Attempt:
         """Give the job back unfinished; it does not count as one of its attempts."""
         return self._settle("released")
 
+    # What the checkpoints call
+
+    def keep(self, name: str, value: str) -> None:
+        """Write one finished part, as JSON; ids that wait to be written are of no more use then.
+
+        Raises:
+            LeaseLost: the job is another's by now.
+        """
+        self.beat()
+        with self._lock:
+            self._writing.no_log()
+            if not self._heed(self._scripts.run("checkpoint", self.id, self._token, name, value)):
+                raise self._lost()
+
+    def log(self, words: Sequence[object], *, anew: bool) -> None:
+        """Collect token ids for the next write."""
+        self.beat()
+        with self._lock:
+            self.checkpoints.full(self._writing.log(words, anew=anew))
+
+    def start_over(self) -> None:
+        """What comes now replaces what earlier attempts streamed."""
+        with self._lock:
+            self._shown.start_over()
+
     # What the keeper of leases calls
 
     def flush_if_due(self) -> bool:
-        """Write text that has waited long enough; returns whether some is left for later."""
-        if not (self._text or self._progress or self._pending) or not self._lock.acquire(blocking=False):
+        """Write what has waited long enough; returns whether some is left for later."""
+        if not self._writing.waits or not self._lock.acquire(blocking=False):
             return False
         try:
             if self.settled:
                 return False
-            if time.monotonic() - self._flushed < self._config.flush:
+            pause = self._config.flush if self._writing.urgent else self._config.flush * _IDS_WAIT
+            if time.monotonic() - self._flushed < pause:
                 return True
             self._flush()
-            return bool(self._pending)
+            return self._writing.waits
         finally:
             self._lock.release()
 
@@ -199,32 +244,22 @@ class Attempt:
             return False
         return True
 
-    def _keep(self, name: str, value: str) -> None:
-        """Write one finished part, as JSON."""
-        self.beat()
-        with self._lock:
-            if not self._heed(self._scripts.run("checkpoint", self.id, self._token, name, value)):
-                raise self._lost()
+    def _say(self, what: tuple[bool, str]) -> None:
+        self._writing.text(*what, resumed=self._shown.resumed)
 
     def _flush(self) -> None:
         """Write what is collected. While Redis is away it stays collected, as long as the lease may hold."""
         if self.settled:
             raise self._lost()
-        while self._text or self._progress or self._pending:
-            if self._pending is None:
-                text = "".join(self._text)
-                self._text = [text[_PIECE:]] if len(text) > _PIECE else []
-                self._pending = (uuid.uuid4().hex, text[:_PIECE], self._progress)
-                self._progress = ""
-            nonce, text, progress = self._pending
+        while write := self._writing.next():
             self._flushed = time.monotonic()
             try:
-                standing = self._scripts.run("stream", self.id, self._token, nonce, text, len(text), progress)
+                standing = self._scripts.run("stream", self.id, self._token, *write)
             except (RedisUnavailable, StorageFull) as error:
                 log.warning("job %s: %s Trying again.", self.id, error.message)
                 self.watch()
                 return
-            self._pending = None
+            self._writing.written()
             if not self._heed(standing):
                 raise self._lost()
 
@@ -238,10 +273,9 @@ class Attempt:
             while not state:
                 try:
                     self._flush()
-                    if self._pending is None:
-                        state = self._scripts.run(
-                            "settle", self.id, self._token, nonce, outcome, payload, int(transient), delay, ref
-                        )
+                    if not self._writing.waits:
+                        args = (nonce, outcome, payload, int(transient), delay, ref, self._writing.offset)
+                        state = self._scripts.run("settle", self.id, self._token, *args)
                 except (RedisUnavailable, StorageFull) as error:
                     log.warning("job %s: %s Trying again.", self.id, error.message)
                 if not state:

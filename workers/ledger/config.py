@@ -14,6 +14,7 @@ class LedgerConfig:
         lease: A holder that is silent this long loses its job.
         result_ttl: How long a finished job and its stream are kept.
         stream_bytes: About how large one job's stream may grow; the older half goes when it is reached.
+        checkpoint_bytes: How much of a job's finished parts and token ids is kept, in characters.
         max_job_bytes: The largest job taken, as JSON.
         resend_after: A message that left the broker and was not claimed for this long is sent again.
         worker_ttl: A worker that has not been seen for this long counts as gone.
@@ -26,6 +27,7 @@ class LedgerConfig:
     lease: float = 9.0
     result_ttl: float = 7 * 86400.0
     stream_bytes: int = 4_000_000
+    checkpoint_bytes: int = 4_000_000
     max_job_bytes: int = 8_000_000
     resend_after: float = 5.0
     worker_ttl: float = 10.0

@@ -36,7 +36,7 @@ class Reader:
         self._tenant = tenant
         self._cursor = after
         self._expected: int | None = None if after != "0-0" else 0
-        self._attempt: int | None = None
+        self._began: str | None = None
         self._ended = False
 
     def read(self, follow: bool, timeout: float | None, not_found: Exception) -> Iterator[Event]:
@@ -51,11 +51,11 @@ class Reader:
             entries = self._entries(max(1, int(wait * 1000)) if follow and wait > 0 else None)
             for entry_id, fields in entries:
                 event = _to_event(entry_id, fields)
-                if self._torn(event):
+                if self._torn(event, fields.get("b")):
                     yield from self._look(not_found, torn=True)
                     break
                 self._cursor = entry_id
-                self._note(event)
+                self._note(event, fields.get("b"))
                 yield event
                 if event.type == "end":
                     self._ended = True
@@ -84,11 +84,11 @@ class Reader:
         if broken == "1" or torn:
             if torn and broken != "1":
                 # The entries are whole from the beginning on, but not what this reader saw: read them again.
-                self._cursor, self._expected, self._attempt = "0-0", None, None
+                self._cursor, self._expected, self._began = "0-0", None, None
                 yield Event(id="0-0", type="restarted", attempt=int(attempt))
                 return
             self._cursor = go_on
-            self._expected, self._attempt = len(text), int(attempt)
+            self._expected, self._began = len(text), None
             yield Event(id=go_on, type="snapshot", attempt=int(attempt), text=text, state=State(state))
         elif final and last and self._cursor == last:
             self._ended = True
@@ -119,19 +119,21 @@ class Reader:
                     raise
                 time.sleep(0.2)
 
-    def _torn(self, event: Event) -> bool:
-        """Whether text is missing between what was seen and this event (trimmed, or rolled back with Redis)."""
+    def _torn(self, event: Event, began: str | None) -> bool:
+        """Whether text is missing between what was seen and this event (trimmed, or rolled back with Redis).
+
+        ``began`` is the attempt that began the text: later ones may go on from it, so it, not the event's own
+        attempt, tells whether text of the right length is also the right text.
+        """
         if event.type != "delta" or self._expected is None:
             return False
-        return event.offset != self._expected or (self._attempt is not None and event.attempt != self._attempt)
+        return event.offset != self._expected or None not in (began, self._began) and began != self._began
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, began: str | None) -> None:
         if event.type == "delta":
-            self._expected, self._attempt = event.offset + len(event.text), event.attempt
+            self._expected, self._began = event.offset + len(event.text), began
         elif event.type == "restarted":
-            self._expected, self._attempt = 0, event.attempt
-        elif event.type == "state" and event.attempt != self._attempt and not self._expected:
-            self._attempt = event.attempt
+            self._expected, self._began = 0, None
 
 
 def _to_event(entry_id: str, fields: dict[str, str]) -> Event:

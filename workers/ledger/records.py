@@ -93,6 +93,7 @@ def _attempts(fields: Mapping[str, str | None]) -> list[AttemptRecord]:
                 ended_at=when(fields.get(at + "ended")),
                 outcome=fields.get(at + "outcome") or "",
                 error=_json(fields, at + "error"),
+                resumed=int(fields.get(at + "resumed") or 0),
             )
         )
     return found

@@ -1,14 +1,14 @@
 -- Ends an attempt. ARGV: id, token, nonce, outcome (succeeded, failed, cancelled, expired, released), result or
 -- error as JSON or '', '1' when the failure is transient, delay in ms before a retry, reference to the result in the
--- content store when it is too large for here or ''.
+-- content store when it is too large for here or '', characters in the stream as the holder knows it.
 -- Cancel and deadline against finish are decided here: who was told "cancelled" never gets a result.
--- Returns the job's new state, or 'lost'.
+-- Returns the job's new state, or 'lost', also when Redis was set back under the holder: its stream has a hole then.
 go_on_when_full()
 local id, key, outcome, payload = ARGV[1], job_key(ARGV[1]), ARGV[4], ARGV[5]
-local last = redis.call('HMGET', key, 'nonce', 'reply', 'tries', 'max_attempts')
+local last = redis.call('HMGET', key, 'nonce', 'reply', 'tries', 'max_attempts', 'offset')
 if last[1] == ARGV[3] then return last[2] end
 local stands = standing(id, ARGV[2], true)
-if stands == 'lost' then return stands end
+if stands == 'lost' or (ARGV[9] and ARGV[9] ~= last[5]) then return 'lost' end
 if stands ~= '' then outcome = stands end
 local state = outcome
 if outcome == 'succeeded' then
