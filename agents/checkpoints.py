@@ -11,14 +11,26 @@ if TYPE_CHECKING:
 
 
 class Checkpoints(Protocol):
-    """Where an agent keeps its finished steps; it outlives the attempt, not the job."""
+    """Where an agent keeps what it has; it outlives the attempt, not the job."""
 
     def get(self, key: str) -> str | None:
         """What was put under ``key``; None when nothing was."""
         ...
 
     def put(self, key: str, value: str) -> None:
-        """Keep ``value`` under ``key``."""
+        """Keep ``value`` under ``key``, in the place of the token ids of the call that made it."""
+        ...
+
+    def tokens(self, key: str) -> Sequence[int]:
+        """The token ids that an earlier attempt made of a call and did not end; given once, empty else."""
+        ...
+
+    def extend(self, key: str, ids: Sequence[int]) -> None:
+        """Keep more ids of a call, before their text is shown. Of one call at a time."""
+        ...
+
+    def start_over(self) -> None:
+        """Say that a call begins anew: what earlier attempts showed of it is void."""
         ...
 
 
@@ -31,6 +43,43 @@ class NoCheckpoints:
 
     def put(self, key: str, value: str) -> None:
         """Forget at once."""
+
+    def tokens(self, key: str) -> Sequence[int]:  # noqa: ARG002 - the protocol's signature
+        """Always empty."""
+        return ()
+
+    def extend(self, key: str, ids: Sequence[int]) -> None:
+        """Forget at once."""
+
+    def start_over(self) -> None:
+        """There was nothing before."""
+
+
+class TokenLog:
+    """The token ids of one call, as its engine makes them. Engines that ``resumes`` take it as ``resume``.
+
+    An engine reads ``ids``, gives their text as its first piece and goes on behind them; it calls `add` with each
+    further piece's ids before it gives the piece, or `refuse` when it can't go on from ``ids``.
+
+    Args:
+        kept: Where they are kept.
+        key: The call's.
+    """
+
+    def __init__(self, kept: Checkpoints, key: str) -> None:
+        self._kept = kept
+        self._key = key
+        self.ids = tuple(kept.tokens(key))
+
+    def add(self, ids: Sequence[int]) -> None:
+        """Keep the ids of the next piece."""
+        if ids:
+            self._kept.extend(self._key, ids)
+
+    def refuse(self) -> None:
+        """Start over."""
+        self.ids = ()
+        self._kept.start_over()
 
 
 def step_key(kind: str, messages: Sequence[BaseMessage]) -> str:

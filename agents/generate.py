@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from agents.checkpoints import Checkpoints, NoCheckpoints, TokenLog, step_key
 from agents.contract import Usage
 from agents.errors import ModelMisbehaved
 from agents.think import ThinkFilter
@@ -24,17 +26,31 @@ _CUT = {"length", "max_tokens", "max_output_tokens"}
 class Answer:
     """A model's answer to one prompt. Iterate for its text, once; then read the rest.
 
+    Where the engine can, it goes on from the tokens that an earlier attempt made of the same prompt, and gives their
+    text again first.
+
+    Args:
+        model: The chat model.
+        messages: The prompt.
+        kept: Where token ids are kept while they are made, and the answers of calls that are `read`.
+
     Attributes:
         text: The answer so far, thinking left out.
         thinking: What stood in a leading ``<think>`` block.
         usage: Tokens as the engine counted them.
         finish_reason: ``length`` when the answer was cut off at its limit.
         notes: Sentences of the engine that people must know.
+        key: Of the prompt, among the checkpoints.
+        recalled: Whether the answer was taken from there.
     """
 
-    def __init__(self, model: BaseChatModel, messages: Sequence[BaseMessage]) -> None:
+    def __init__(self, model: BaseChatModel, messages: Sequence[BaseMessage], kept: Checkpoints | None = None) -> None:
         self._model = model
         self._messages = list(messages)
+        # A store that is still empty may well be falsy.
+        self._kept = NoCheckpoints() if kept is None else kept
+        self.key = step_key("call", self._messages)
+        self.recalled = False
         self.text = ""
         self.thinking = ""
         self.usage = Usage()
@@ -44,7 +60,12 @@ class Answer:
     def __iter__(self) -> Iterator[str]:
         """The answer's text, piece by piece; closing the iterator ends the run in the engine."""
         think = ThinkFilter()
-        stream = cast("Generator[AIMessageChunk]", self._model.stream(self._messages))
+        more: dict[str, Any] = {}
+        if getattr(self._model, "resumes", False):
+            more["resume"] = TokenLog(self._kept, self.key)
+        else:
+            self._kept.start_over()
+        stream = cast("Generator[AIMessageChunk]", self._model.stream(self._messages, **more))
         with closing(stream):
             for chunk in stream:
                 self._account(chunk)
@@ -59,19 +80,33 @@ class Answer:
             self.notes.append("The model used up its answer for thinking: allow it more tokens (max_tokens).")
 
     def read(self, most: int | None = None) -> Answer:
-        """Run to the end; returns itself.
+        """Run to the end, or take the answer that an earlier attempt has kept; returns itself.
 
         Args:
             most: Characters after which the run is stopped as one that will not end (``finish_reason`` is then
                 ``length``); an engine tells no counts of a run that was stopped.
         """
+        if (text := self._kept.get(self.key)) is not None:
+            self._recall(text)
+            return self
         with closing(cast("Generator[str]", iter(self))) as pieces:
             for _ in pieces:
                 if most is not None and len(self.text) > most:
                     self.finish_reason = "length"
                     self.notes.append(STOPPED)
                     break
+        if self.text.strip():
+            self._keep()
         return self
+
+    def _keep(self) -> None:
+        usage = [self.usage.prompt_tokens, self.usage.completion_tokens]
+        self._kept.put(self.key, json.dumps([self.text, self.thinking, usage, self.finish_reason, self.notes]))
+
+    def _recall(self, text: str) -> None:
+        self.text, self.thinking, (asked, made), self.finish_reason, self.notes = json.loads(text)
+        self.usage = Usage(prompt_tokens=asked, completion_tokens=made)
+        self.recalled = True
 
     def _account(self, chunk: AIMessageChunk) -> None:
         if counts := chunk.usage_metadata:
@@ -100,10 +135,13 @@ class Tally:
     def __init__(self) -> None:
         self.usage = Usage()
         self.notes: list[str] = []
+        self._counted: set[str] = set()
 
     def add(self, answer: Answer) -> None:
-        """Count a finished call."""
-        self.usage += answer.usage
+        """Count a finished call, also one that an earlier attempt finished; what was asked once counts once."""
+        if not (answer.recalled and answer.key in self._counted):
+            self.usage += answer.usage
+        self._counted.add(answer.key)
         self.note(*answer.notes)
 
     def note(self, *sentences: str) -> None:
@@ -111,7 +149,9 @@ class Tally:
         self.notes.extend(sentence for sentence in dict.fromkeys(sentences) if sentence not in self.notes)
 
 
-def read_filled(model: BaseChatModel, messages: Sequence[BaseMessage], tally: Tally, what: str) -> Answer:
+def read_filled(
+    model: BaseChatModel, messages: Sequence[BaseMessage], tally: Tally, what: str, kept: Checkpoints | None = None
+) -> Answer:
     """Run a call that must bring text; an empty answer is asked for once more.
 
     Args:
@@ -119,12 +159,13 @@ def read_filled(model: BaseChatModel, messages: Sequence[BaseMessage], tally: Ta
         messages: The prompt.
         tally: Takes the cost of both calls.
         what: What was asked, for the error: "the summary of part 2".
+        kept: Where the answer is kept for later attempts.
 
     Raises:
         ModelMisbehaved: when the second answer is empty too.
     """
     for _ in range(2):
-        answer = Answer(model, messages).read()
+        answer = Answer(model, messages, kept).read()
         tally.add(answer)
         if answer.text.strip():
             return answer

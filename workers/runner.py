@@ -132,7 +132,7 @@ class Runner:
             case CompleteJob():
                 from agents.complete import build_complete
 
-                return build_complete(model), job.input
+                return build_complete(model, checkpoints), job.input
         raise AssertionError(job.kind)
 
     def _extractive(self, job: Job) -> tuple[Runnable[Any, Chunk], Any]:

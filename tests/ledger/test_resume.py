@@ -101,7 +101,7 @@ def test_a_third_attempt_goes_on_from_what_the_second_added(job):
 
 
 def test_ids_are_kept_in_the_same_write_as_their_text(job, monkeypatch):
-    ledger, job_id, claim = job
+    _, _, claim = job
     first = claim()
     run, writes = first._scripts.run, []
     monkeypatch.setattr(first._scripts, "run", lambda *args: writes.append(args[0]) or run(*args))
@@ -235,7 +235,7 @@ def test_a_write_without_a_reply_is_made_once(job, monkeypatch):
 
 
 def test_a_part_may_be_finished_while_ids_wait_for_redis(job, monkeypatch):
-    _, job_id, claim = job
+    _, _, claim = job
     attempt = claim()
     run = attempt._scripts.run
     monkeypatch.setattr(attempt._scripts, "run", lambda *_: (_ for _ in ()).throw(RedisUnavailable("Gone.")))
@@ -265,7 +265,7 @@ def test_a_reader_notices_other_text_of_the_same_length(job, client):
     second.delta("!")
     second.succeed(CompletionResult(text="another!"))
     rest = list(reader)
-    assert [event.type for event in rest if event.type != "state"][0] in ("restarted", "snapshot")
+    assert next(event.type for event in rest if event.type != "state") in ("restarted", "snapshot")
 
 
 @given(st.text("ab", max_size=6), st.lists(st.text("ab", max_size=3), max_size=5), st.booleans())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 
 import pytest
@@ -70,13 +71,23 @@ def two(service, launch, await_workers, complete, streaming):
     return workers[holder], workers[other], job_id
 
 
-def restarted(events):
-    """The events from the one on that voids what came before."""
-    return events[next(i for i, e in enumerate(events) if e.type == "restarted") :]
+def transcript(events):
+    """What a reader has in the end who puts the pieces together; nothing may be void, missing or there twice."""
+    text = ""
+    for event in events:
+        assert event.type not in ("restarted", "snapshot")
+        if event.type == "delta":
+            assert event.offset == len(text)
+            text += event.text
+    return text
 
 
-def test_a_killed_workers_job_ends_on_another(service, two, wait_until):
+def test_a_killed_workers_job_goes_on_on_another(service, complete, two, wait_until):
     holder, other, job_id = two
+    followed = []
+    reader = threading.Thread(target=lambda: followed.extend(service.events(job_id)))
+    reader.start()
+    before = list(service.events(job_id, follow=False))
     holder.kill()
     killed = time.monotonic()
     wait_until(lambda: service.get(job_id).attempt == 2, 10, "taken up again")
@@ -84,8 +95,14 @@ def test_a_killed_workers_job_ends_on_another(service, two, wait_until):
     record = service.wait(job_id, timeout=30)
     assert record.state is State.SUCCEEDED
     assert [(a.worker, a.outcome) for a in record.attempts] == [(holder.name, "lost"), (other.name, "succeeded")]
-    events = list(service.events(job_id, timeout=5))
-    assert "".join(e.text for e in restarted(events)) == record.result["text"]
+    undisturbed = service.wait(service.submit(complete(model=record.model)).id, timeout=30).result
+    assert record.result == undisturbed, "the text, and what it cost"
+    reader.join(10)
+    for events in (followed, [*before, *service.events(job_id, after=before[-1].id)], service.events(job_id)):
+        assert transcript(events) == undisturbed["text"]
+    first, second = record.attempts
+    assert first.resumed == 0
+    assert len(transcript(before)) <= second.resumed < len(undisturbed["text"])
 
 
 def test_a_frozen_worker_writes_nothing_after_it_thaws(service, two, wait_until):
@@ -96,7 +113,9 @@ def test_a_frozen_worker_writes_nothing_after_it_thaws(service, two, wait_until)
     record = service.wait(job_id, timeout=30)
     assert record.state is State.SUCCEEDED
     assert record.attempts[-1].worker == other.name
-    assert {e.attempt for e in restarted(list(service.events(job_id, timeout=5)))} == {2}
+    events = list(service.events(job_id, timeout=5))
+    assert transcript(events) == record.result["text"]
+    assert [e.attempt for e in events] == sorted(e.attempt for e in events), "nothing of the first after the second"
     wait_until(lambda: len(service.workers()) == 2, 10, "the thawed worker is back")
 
 
@@ -107,6 +126,8 @@ def test_sigterm_gives_running_jobs_back(service, two):
     assert [info.name for info in service.workers()] == [staying.name]
     record = service.wait(job_id, timeout=30)
     assert [(a.worker, a.outcome) for a in record.attempts] == [(leaving.name, "released"), (staying.name, "succeeded")]
+    assert transcript(service.events(job_id)) == record.result["text"]
+    assert 0 < record.attempts[1].resumed < len(record.result["text"])
 
 
 def test_celery_users_submit_with_their_own_app(service, start_worker, wait_until):

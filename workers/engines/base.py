@@ -69,6 +69,8 @@ class Engine(ABC):
     - The last chunk of a stream carries ``usage_metadata`` and ``response_metadata["finish_reason"]`` (``stop``
       or ``length``); ``response_metadata["notes"]`` is a list of sentences people must know.
     - Control markers in contents never become control tokens.
+    - Where ``resumes`` is true, ``stream`` takes ``resume``, an `agents.checkpoints.TokenLog`, and goes on from the
+      tokens in it; elsewhere a call of an earlier attempt starts over.
     - When ``stop`` is set the run ends within one step and raises ``agents.errors.Interrupted``; closing the
       stream ends the run too.
     """

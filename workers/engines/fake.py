@@ -5,6 +5,7 @@
     fake:echo?ttft=0.2&rate=50      0.2 s to the first token, then 50 tokens a second
     fake:echo?fail=engine_lost&at=3 fails after three tokens; without ``at`` before the first
     fake:echo?context=512           the context it claims, in tokens (a word is a token)
+    fake:echo?resume=0              starts over where other engines go on from the tokens of an earlier attempt
     fake:echo?witness=/x/y.witness  each answer that runs to its end appends a line to that file, see `_testify`
 
 It answers only where PHIQ_ALLOW_FAKE_ENGINE is true, so that nobody takes its words for a model's.
@@ -30,6 +31,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
 
+from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow, Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError
 from workers.engines.base import Engine, EngineStatus, EngineURI
@@ -65,6 +67,7 @@ class Script:
     context: int = 4096
     vision: bool = False
     witness: str = ""
+    resume: bool = True
 
     @classmethod
     def parse(cls, name: str) -> Script:
@@ -108,6 +111,11 @@ class FakeChatModel(BaseChatModel):
     def _llm_type(self) -> str:
         return "phiq-fake"
 
+    @property
+    def resumes(self) -> bool:
+        """Whether it goes on from an earlier attempt's tokens; their ids are the places of the words."""
+        return self.script.resume and self.options.seed is None
+
     def get_num_tokens(self, text: str) -> int:
         """Words: the fake's tokens."""
         return len(text.split())
@@ -133,7 +141,7 @@ class FakeChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        _ = kwargs
+        log: TokenLog | None = kwargs.get("resume")
         prompt = self.get_num_tokens_from_messages(messages)
         room = self.script.context - (self.options.max_tokens or 1)
         if prompt > room:
@@ -141,11 +149,16 @@ class FakeChatModel(BaseChatModel):
                 f"The prompt has {prompt} tokens, {room} fit.", hint="Send less.", tokens=prompt, limit=room
             )
         words, finish = self._answer(messages, [*(stop or []), *self.options.stop])
+        made = self._taken_over(log, words)
+        if made:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=" ".join(words[:made])))
         started = time.monotonic()
-        for number, word in enumerate(words):
-            due = started + self.script.ttft + (number / self.script.rate if self.script.rate else 0.0)
+        for number, word in enumerate(words[made:], made):
+            due = started + self.script.ttft + ((number - made) / self.script.rate if self.script.rate else 0.0)
             self._wait(due - time.monotonic())
             self._maybe_fail(number)
+            if log is not None:
+                log.add([number])
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=word if number == 0 else f" {word}"))
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -163,6 +176,14 @@ class FakeChatModel(BaseChatModel):
                 chunk_position="last",
             )
         )
+
+    def _taken_over(self, log: TokenLog | None, words: list[str]) -> int:
+        """How many words an earlier attempt has said."""
+        if log is None or not log.ids:
+            return 0
+        if log.ids != tuple(range(len(log.ids))) or len(log.ids) > len(words):
+            log.refuse()
+        return len(log.ids)
 
     def _answer(self, messages: list[BaseMessage], stops: list[str]) -> tuple[list[str], str]:
         if self.script.text == "echo":

@@ -127,7 +127,7 @@ class Reader:
         """
         if event.type != "delta" or self._expected is None:
             return False
-        return event.offset != self._expected or None not in (began, self._began) and began != self._began
+        return event.offset != self._expected or (None not in (began, self._began) and began != self._began)
 
     def _note(self, event: Event, began: str | None) -> None:
         if event.type == "delta":
