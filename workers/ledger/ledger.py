@@ -203,9 +203,8 @@ class Ledger:
         if "job" not in fields and "missing" in fields:
             self._give_up(job_id, reply[1], fields["missing"])
             return None
-        return Attempt(
-            self.scripts, self.config, reply[1], fields, _pairs(reply[3]), *reply[4:], payloads=self.payloads
-        )
+        points, text, ids = _pairs(reply[3]), reply[4], reply[5]
+        return Attempt(self.scripts, self.config, reply[1], fields, points, text, ids, self.payloads)
 
     def dispatch(self, send: dispatch.Send, workers: _Workers | None = None) -> int:
         """Hand jobs to the broker up to the window; ``send(queue, job_id)`` puts one message."""
