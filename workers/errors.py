@@ -47,6 +47,19 @@ class NotReplayable(UserError):
     code = "not_replayable"
 
 
+class QueueUnknown(UserError):
+    """Raised when a queue or tenant is named that can't be."""
+
+    code = "queue_unknown"
+
+
+class MustRunAlone(ServiceError):
+    """Raised when a suspect is claimed beside other jobs; it is kept for the worker that asked, for a while."""
+
+    code = "must_run_alone"
+    transient = True
+
+
 class JobPoison(ServiceError):
     """Raised (in a job's record) when a worker died of a job it ran alone; it is not run again by itself."""
 

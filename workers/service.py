@@ -12,6 +12,7 @@ from workers.connections import default_model, redis_client
 from workers.errors import JobInvalid
 from workers.jobs import Event, Job, JobRecord, State, Waiting, capability, is_job_id
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo
+from workers.operations import Operations
 from workers.payloads import Payloads
 from workers.settings import Settings
 
@@ -34,10 +35,14 @@ def ledger_config(settings: Settings) -> LedgerConfig:
         stream_bytes=settings.stream_bytes,
         max_job_bytes=settings.max_job_bytes,
         max_silence=max(600.0, 2 * settings.engine_timeout),
+        dead_ttl=settings.dead_ttl,
+        tenant_queued=settings.tenant_queued,
+        tenant_running=settings.tenant_running,
+        interactive_slots=settings.interactive_slots,
     )
 
 
-class Service:
+class Service(Operations):
     """Jobs, over the Redis that the settings name. Safe between threads.
 
     Methods that take a tenant use the settings' when none is given. All raise `RedisUnavailable` when Redis does
@@ -69,6 +74,7 @@ class Service:
             JobInvalid: `job_id` is none.
             JobTooLarge: Above the limit.
             IdempotencyConflict: The key was used for another request.
+            QuotaExceeded: The tenant has as many jobs waiting as it may; the details say when to come back.
         """
         if job_id is not None and not is_job_id(job_id):
             raise JobInvalid(f"'{job_id[:40]}' is not a job's id.", hint="Use 32 lower-case hex digits.")

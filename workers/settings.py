@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(
         default=3600.0, gt=0, description="how often the content store is looked through for what no job needs"
     )
+    dead_ttl: float = Field(default=30 * 86400, gt=0, description="seconds a dead letter is kept")
     stream_bytes: int = Field(default=4_000_000, ge=10_000, description="bound of one job's stream")
     max_job_bytes: int = Field(default=8_000_000, ge=1000, description="largest job, as JSON")
     inline_bytes: int = Field(
@@ -79,6 +80,16 @@ class Settings(BaseSettings):
     )
     max_file_bytes: int = Field(default=100_000_000, ge=1000, description="largest document or picture")
     max_image_pixels: int = Field(default=40_000_000, ge=1000, description="largest picture, in pixels")
+
+    tenant_queued: int = Field(
+        default=0, ge=0, description="jobs a tenant may have waiting, unless it has a limit of its own; 0: no limit"
+    )
+    tenant_running: int = Field(
+        default=0, ge=0, description="jobs a tenant may have running, unless it has a limit of its own; 0: no limit"
+    )
+    interactive_slots: int = Field(
+        default=1, ge=0, description="slots of a capability that batch jobs leave free, though never all of them"
+    )
 
     onnx_threads: int = Field(default=0, ge=0, description="threads of the ONNX engine; 0: the machine's cores")
     onnx_max_length: int = Field(default=4096, ge=64, description="tokens of a session (prompt and answer)")

@@ -29,10 +29,19 @@ _SECTIONS = (
         "Where things are",
         "data_dir redis_url redis_ca redis_cert redis_key redis_maxmemory chroma_url content_url key_prefix",
     ),
-    ("Jobs", "tenant model local_only allow_fake_engine max_job_bytes max_file_bytes max_image_pixels"),
+    (
+        "Jobs",
+        (
+            "tenant model local_only allow_fake_engine max_job_bytes max_file_bytes max_image_pixels tenant_queued "
+            "tenant_running interactive_slots"
+        ),
+    ),
     (
         "Workers",
-        "slots queues worker_name lease_seconds drain_seconds canary_seconds result_ttl stream_bytes log_level",
+        (
+            "slots queues worker_name lease_seconds drain_seconds canary_seconds result_ttl dead_ttl stream_bytes "
+            "log_level"
+        ),
     ),
     ("Content store", "inline_bytes sweep_seconds"),
     (

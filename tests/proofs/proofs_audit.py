@@ -17,8 +17,10 @@ PLACES = {
     State.DELAYED: {("delayed",)},
     State.RUNNING: {("leases",)},
 }
-GLOBAL = {"delayed", "leases", "limits", "finished", "queues", "workers", "seen", "boot", "pause"}
-BY_QUEUE = {"waiting", "sent", "turns", "turn", "rested"}
+GLOBAL = {"delayed", "leases", "limits", "finished", "queues", "workers", "seen", "boot", "pause", "counted", "pace"}
+GLOBAL |= {"dead", "tenants", "paused", "born", "process"}
+BY_QUEUE = {"waiting", "sent", "turns", "turn", "rested", "running"}
+BY_TENANT = {"jobs", "dead", "handed", "busy", "later", "quota"}
 OF_JOB = {"job", "events", "text", "checkpoints"}
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -88,10 +90,10 @@ def _keys(kept: dict[str, tuple[Any, int]], model: Model) -> None:
             job = model.keyed(*rest.split(":"))
             assert job is not None, f"left behind: {key}"
             assert (left > 0) == job.state.final, f"{key} expires in {left} ms, its job is {job.state}"
-        elif kind in ("op", "pause"):
+        elif kind in ("op", "pause", "counted"):
             assert left > 0, f"{key} never goes"
         else:
-            assert kind in GLOBAL | BY_QUEUE | {"jobs"}, f"what is {key}?"
+            assert kind in GLOBAL | BY_QUEUE | BY_TENANT, f"what is {key}?"
             assert left == -1, f"{key} expires in {left} ms"
 
 
@@ -102,6 +104,12 @@ def _indexes(kept: dict[str, tuple[Any, int]], model: Model) -> None:
     finished = {entry.split(" ")[1]: entry.split(" ")[0] for entry in kept.get("finished", ({}, 0))[0]}
     ended = {job_id: job.tenant for job_id, job in model.jobs.items() if job.state.final}
     assert finished == ended | model.gone
+    ended = {job_id: job.tenant for job_id, job in model.jobs.items() if job.state is State.DEAD}
+    letters = _of(kept, "dead")
+    everybodys = {entry.split(" ")[1]: entry.split(" ")[0] for entry in letters.pop("", {})}
+    assert {job_id: tenant for tenant, members in letters.items() for job_id in members} == everybodys
+    assert ended.items() <= everybodys.items() <= (ended | model.gone).items()
+    _counts(kept, model)
     watched = set(kept.get("limits", ({}, 0))[0])
     for job_id, job in model.jobs.items():
         limited = job.deadline is not None or (job.expires is not None and not job.started)
@@ -116,10 +124,25 @@ def _indexes(kept: dict[str, tuple[Any, int]], model: Model) -> None:
         assert tenant in kept[f"turns:{queue}"][0], f"nobody will serve {line}"
 
 
+def _counts(kept: dict[str, tuple[Any, int]], model: Model) -> None:
+    """What counts jobs has exactly those that it counts."""
+    in_sent = {job_id for members in _of(kept, "sent").values() for job_id in members}
+    for name, state in (("busy", State.RUNNING), ("later", State.DELAYED), ("handed", State.QUEUED)):
+        counted = {job_id: tenant for tenant, members in _of(kept, name).items() for job_id in members}
+        expected = {job_id: job.tenant for job_id, job in model.jobs.items() if job.state is state}
+        if name == "handed":
+            expected = {job_id: tenant for job_id, tenant in expected.items() if job_id in in_sent}
+        assert counted == expected, name
+    running = {job_id for members in _of(kept, "running").values() for job_id in members}
+    assert running == {job_id for job_id, job in model.jobs.items() if job.state is State.RUNNING}
+    assert kept.get("tenants", (set(), 0))[0] >= {job.tenant for job in model.jobs.values()}
+
+
 def _record(kept: dict[str, tuple[Any, int]], model: Model, job_id: str) -> None:
     job, record = model.jobs[job_id], kept[f"job:{job_id}"][0]
     assert (record["state"], record["tenant"]) == (job.state.value, job.tenant)
     assert (int(record["attempt"]), int(record["tries"])) == (job.number, job.tries)
+    assert (int(record.get("deaths", 0)), record.get("suspect") == "1") == (job.deaths, job.suspect)
     running = job.state is State.RUNNING
     assert record.get("token") == (job.token if running else None), "nobody else holds it"
     assert ("lease" in record) == running

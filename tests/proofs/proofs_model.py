@@ -34,6 +34,9 @@ class Job:
     text: str = ""
     tries: int = 0
     number: int = 0
+    deaths: int = 0
+    suspect: bool = False
+    alone: bool = False
     token: str = ""
     lease: float = 0.0
     cancel: bool = False
@@ -72,6 +75,8 @@ class Model:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.beat = 0.0
+        """When the worker last said that it lives."""
         self.jobs: dict[str, Job] = {}
         self.gone: dict[str, str] = {}
         """Jobs that expired by policy but are still in an index, with their tenants."""
@@ -107,15 +112,17 @@ class Model:
         late = job.deadline is not None and self.now > job.deadline
         return late or (job.expires is not None and not job.started and self.now > job.expires)
 
-    def claim(self, job_id: str) -> Job | None:
-        """The job, running, when it is to be had."""
+    def claim(self, job_id: str, alone: bool = False) -> Job | None:
+        """The job, running, when it is to be had; a suspect that must run alone stays as it is."""
         job = self.jobs.get(job_id)
         if job is None or job.state is not State.QUEUED:
             return None
         if self.overdue(job):
             self.end(job, State.EXPIRED)
             return None
-        job.state, job.started = State.RUNNING, True
+        if job.suspect and not alone:
+            return job
+        job.state, job.started, job.alone = State.RUNNING, True, alone
         job.number += 1
         job.tries += 1
         job.lease = self.now + LEASE
@@ -184,11 +191,16 @@ class Model:
 
     def _lose(self, job: Job) -> None:
         job.outcomes[-1] = "lost"
+        death = self.beat < job.lease - LEASE + LEASE / 2
+        if death:
+            job.deaths += 1
+            job.suspect = job.suspect or job.deaths >= 2
+            job.tries -= job.limit > 1
         if job.cancel:
             self.end(job, State.CANCELLED)
         elif job.deadline is not None and self.now > job.deadline:
             self.end(job, State.EXPIRED)
-        elif job.tries >= job.limit:
+        elif job.tries >= job.limit or (death and job.alone):
             self.end(job, State.DEAD)
         else:
             job.state = State.QUEUED

@@ -26,7 +26,7 @@ from proofs_servers import grow_older
 
 from agents.contract import CompletionResult, Progress
 from knowledge.errors import UserError
-from workers.errors import EngineDown, IdempotencyConflict, JobNotFound, LeaseLost
+from workers.errors import EngineDown, IdempotencyConflict, JobNotFound, LeaseLost, MustRunAlone
 from workers.jobs import Capability, State, parse_job
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo, attempt
 
@@ -196,15 +196,24 @@ class Life(RuleBasedStateMachine):
         self.ledger.dispatch(lambda queue, job_id: sent.append((queue, job_id)))
         return sent
 
-    @rule(pick=PICK)
-    def claim(self, pick):
+    @rule()
+    def heartbeat(self):
+        self.ledger.heartbeat(WorkerInfo(name="w", serves=[Capability.GENERATE], slots=1))
+        self.model.beat = self.model.now
+
+    @rule(pick=PICK, alone=st.booleans())
+    def claim(self, pick, alone):
         """By a message: the broker may hold several for a job, old ones, and those of jobs that are gone."""
         known = [*self.model.jobs, *(one.id for one in self.attempts), "0" * 32]
-        self._claim(known[pick % len(known)])
+        self._claim(known[pick % len(known)], alone)
 
-    def _claim(self, job_id):
-        attempt = self.ledger.claim(job_id, "w")
-        job = self.model.claim(job_id)
+    def _claim(self, job_id, alone=False):
+        job = self.model.claim(job_id, alone)
+        if job is not None and job.state is State.QUEUED:
+            with pytest.raises(MustRunAlone):
+                self.ledger.claim(job_id, "w")
+            return
+        attempt = self.ledger.claim(job_id, "w", alone)
         assert (attempt is None) == (job is None)
         if attempt is None:
             return
@@ -298,7 +307,7 @@ class Life(RuleBasedStateMachine):
                 self.reap()
                 self.time_goes_by(step)
                 self.reap()
-            self._claim(job.id)
+            self._claim(job.id, job.suspect)
 
     # Redis dies and comes back as it was
 

@@ -154,7 +154,8 @@ class Attempt:
         Raises:
             LeaseLost: the job is another's by now.
         """
-        return self._settle("failed", json.dumps(error.to_dict(), default=str), error.transient)
+        payload = json.dumps(error.to_dict(), default=str)
+        return self._settle("failed", payload, error.transient, at_least=_asked_delay(error))
 
     def cancelled(self) -> State:
         """End because the job was cancelled."""
@@ -263,18 +264,21 @@ class Attempt:
             if not self._heed(standing):
                 raise self._lost()
 
-    def _settle(self, outcome: str, payload: str = "", transient: bool = False, ref: str = "") -> State:
+    def _settle(
+        self, outcome: str, payload: str = "", transient: bool = False, ref: str = "", at_least: float = 0.0
+    ) -> State:
         with self._lock:
             if self.settled:
                 return self.settled
             nonce = uuid.uuid4().hex
-            delay = round(self._retry_delay() * 1000)
+            delay = round(max(at_least, self._retry_delay()) * 1000)
+            kept = round(self._config.dead_ttl * 1000)
             state = ""
             while not state:
                 try:
                     self._flush()
                     if not self._writing.waits:
-                        args = (nonce, outcome, payload, int(transient), delay, ref, self._writing.offset)
+                        args = (nonce, outcome, payload, int(transient), delay, ref, self._writing.offset, kept)
                         state = self._scripts.run("settle", self.id, self._token, *args)
                 except (RedisUnavailable, StorageFull) as error:
                     log.warning("job %s: %s Trying again.", self.id, error.message)
@@ -299,3 +303,9 @@ class Attempt:
             hint="The job runs again elsewhere; nothing is to be done.",
             subject=self.id,
         )
+
+
+def _asked_delay(error: PhiqError) -> float:
+    """Seconds that who refused asks to wait, an hour at most; 0.0 when it does not say."""
+    asked = error.details.get("retry_after")
+    return min(3600.0, max(0.0, float(asked))) if isinstance(asked, int | float) else 0.0

@@ -21,6 +21,11 @@ class LedgerConfig:
         retry_base: The delay before the second attempt; it doubles with each further one, up to ``retry_cap``.
         flush: How long text is collected before it is written.
         max_silence: A job that shows no sign of life for this long has its lease given up.
+        dead_ttl: How long a dead letter is kept.
+        tenant_queued: Jobs a tenant may have waiting, when it has no limit of its own; 0: no limit.
+        tenant_running: Jobs a tenant may have running, likewise.
+        interactive_slots: Slots of a capability that batch jobs leave free, but never all of them.
+        reservation: A suspect is kept this long for the worker that must run it alone.
     """
 
     prefix: str = "phiq"
@@ -35,3 +40,8 @@ class LedgerConfig:
     retry_cap: float = 60.0
     flush: float = 0.04
     max_silence: float = 600.0
+    dead_ttl: float = 30 * 86400.0
+    tenant_queued: int = 0
+    tenant_running: int = 0
+    interactive_slots: int = 1
+    reservation: float = 60.0

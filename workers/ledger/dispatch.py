@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-from workers.jobs import Capability
+from workers.jobs import Capability, Lane
 from workers.ledger import names, registry
 from workers.ledger.config import LedgerConfig
 from workers.ledger.registry import WorkerInfo
@@ -29,9 +29,24 @@ def dispatch(scripts: Scripts, config: LedgerConfig, workers: list[WorkerInfo], 
         return 0
     args: list[str | int] = []
     for queue in names.serving_order(capabilities):
-        window = 2 * registry.slots(workers, names.split(queue)[0])
-        args += [queue, window, names.broker_prefix(config.prefix) + names.celery_queue(queue)]
-    out = scripts.run("dispatch", uuid.uuid4().hex, round(config.resend_after * 1000), *args)
+        capability, lane = names.split(queue)
+        window = 2 * registry.slots(workers, capability)
+        most, counted = _batch(config, workers, capability) if lane is Lane.BATCH else ("", "")
+        args += [queue, window, names.broker_prefix(config.prefix) + names.celery_queue(queue), most, counted]
+    out = scripts.run("dispatch", uuid.uuid4().hex, round(config.resend_after * 1000), config.tenant_running, *args)
     for queue, job_id in zip(out[::2], out[1::2], strict=True):
         send(queue, job_id)
     return len(out) // 2
+
+
+def _batch(config: LedgerConfig, workers: list[WorkerInfo], capability: Capability) -> tuple[int | str, str]:
+    """How many batch jobs may be out, and the queues that this counts: all that share a worker with this one.
+
+    A slot of a worker is every capability's that it serves, so another capability's batch jobs take it as well.
+    """
+    slots = registry.slots(workers, capability)
+    kept = min(config.interactive_slots, slots - 1)
+    if kept <= 0:
+        return "", ""
+    beside = {other for info in workers if capability in info.serves and not info.draining for other in info.serves}
+    return slots - kept, ",".join(names.queue(other, Lane.BATCH) for other in sorted(beside))

@@ -7,12 +7,14 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from workers.errors import JobNotFound
+from workers.errors import MustRunAlone
 from workers.jobs import RECORD_VERSION, Capability, Event, Job, JobRecord, State, Waiting, is_job_id
 from workers.ledger import dispatch, ending, reap, records, registry, submit, waiting
 from workers.ledger.attempt import Attempt
 from workers.ledger.config import LedgerConfig
 from workers.ledger.events import Reader
+from workers.ledger.letters import not_found, read_light
+from workers.ledger.operations import Operations
 from workers.ledger.registry import WorkerInfo
 from workers.ledger.scripts import Scripts, redis_errors
 from workers.payloads import Payloads
@@ -24,7 +26,7 @@ _Records = list[JobRecord]
 _Workers = list[WorkerInfo]  # inside the class `list` is the method
 
 
-class Ledger:
+class Ledger(Operations):
     """Jobs in Redis.
 
     Args:
@@ -70,7 +72,7 @@ class Ledger:
             with redis_errors():
                 fields = self.scripts.client.hgetall(self.scripts.key("job", job_id))
         if fields.get("tenant") != tenant or "id" not in fields:
-            raise _not_found(job_id)
+            raise not_found(job_id)
         return records.to_record(self._whole(fields))
 
     def wait(self, job_id: str, tenant: str, timeout: float | None = None) -> JobRecord:
@@ -84,11 +86,11 @@ class Ledger:
 
         def over(fields: dict[str, str]) -> bool:
             if fields.get("tenant") != tenant or "id" not in fields:
-                raise _not_found(job_id)
+                raise not_found(job_id)
             return State(fields["state"]).final
 
         if not is_job_id(job_id):
-            raise _not_found(job_id)
+            raise not_found(job_id)
         return records.to_record(self._whole(ending.await_end(self.scripts, job_id, timeout, over)))
 
     def list(
@@ -119,18 +121,14 @@ class Ledger:
             if before is not None:
                 place: Any = client.zrevrank(index, before)
                 if place is None:
-                    raise _not_found(before)
+                    raise not_found(before)
                 start = int(place) + 1
             while len(found) < limit:
                 ids: Any = client.zrevrange(index, start, start + 99)
                 if not ids:
                     break
                 start += len(ids)
-                pipe = client.pipeline(transaction=False)
-                for job_id in ids:
-                    pipe.hmget(self.scripts.key("job", job_id), records.LIGHT)
-                for values in pipe.execute():
-                    fields = dict(zip(records.LIGHT, values, strict=True))
+                for fields in read_light(self.scripts, ids):
                     # What expired by policy is still in the index until the next sweep.
                     if fields["id"] is None or (kind is not None and fields["kind"] != kind):
                         continue
@@ -145,7 +143,7 @@ class Ledger:
             JobNotFound: no job of this tenant has the id.
         """
         if not is_job_id(job_id) or self.scripts.run("cancel", job_id, tenant) is None:
-            raise _not_found(job_id)
+            raise not_found(job_id)
         return self.get(job_id, tenant)
 
     def events(
@@ -168,8 +166,8 @@ class Ledger:
             JobInvalid: ``after`` is not an event's id.
         """
         if not is_job_id(job_id):
-            raise _not_found(job_id)
-        return Reader(self.scripts, job_id, tenant, after).read(follow, timeout, _not_found(job_id))
+            raise not_found(job_id)
+        return Reader(self.scripts, job_id, tenant, after).read(follow, timeout, not_found(job_id))
 
     def waiting(self, job_id: str, tenant: str) -> Waiting:
         """Why a job has not started, and its place.
@@ -177,12 +175,10 @@ class Ledger:
         Raises:
             JobNotFound: no job of this tenant has the id.
         """
-        reply = self.scripts.run("waiting", job_id, tenant) if is_job_id(job_id) else None
+        reply = self.scripts.run("waiting", job_id, tenant, self.config.tenant_running) if is_job_id(job_id) else None
         if reply is None:
-            raise _not_found(job_id)
-        with redis_errors():
-            model: Any = self.scripts.client.hget(self.scripts.key("job", job_id), "model")
-        return waiting.explain(reply, self.workers(), model or "")
+            raise not_found(job_id)
+        return waiting.explain(waiting.Facts.model_validate_json(reply), self.workers(), self.config)
 
     def workers(self) -> _Workers:
         """The workers that are alive."""
@@ -190,13 +186,29 @@ class Ledger:
 
     # For workers
 
-    def claim(self, job_id: str, worker: str) -> Attempt | None:
-        """Take a queued job with a lease; None when it is not to be had (taken, ended, expired, newer than us)."""
+    def claim(self, job_id: str, worker: str, alone: bool = False) -> Attempt | None:
+        """Take a queued job with a lease; None when it is not to be had (taken, ended, paused, newer than us).
+
+        Args:
+            job_id: Which.
+            worker: The name of the worker that will run it.
+            alone: No other job runs in that worker, nor will one until this one has ended.
+
+        Raises:
+            MustRunAlone: it is a suspect. It is kept for this worker for ``reservation`` seconds, and longer when
+                that asks again; others get None meanwhile. Claim it with ``alone``, or give it up with `unreserve`.
+        """
         if not is_job_id(job_id):
             return None
         owner = secrets.token_hex(8)
-        lease = round(self.config.lease * 1000)
-        reply = self.scripts.run("claim", job_id, owner, worker, lease, RECORD_VERSION)
+        lease, kept = round(self.config.lease * 1000), round(self.config.reservation * 1000)
+        reply = self.scripts.run("claim", job_id, owner, worker, lease, RECORD_VERSION, int(alone), kept)
+        if reply[0] == "alone":
+            raise MustRunAlone(
+                f"Workers died while they ran job {job_id}; it runs again with no other job beside it.",
+                hint="The worker waits until its other jobs have ended; nothing is to be done.",
+                subject=job_id,
+            )
         if reply[0] != "ok":
             return None
         fields = self._whole(_pairs(reply[2]))
@@ -205,6 +217,11 @@ class Ledger:
             return None
         points, text, ids = _pairs(reply[3]), reply[4], reply[5]
         return Attempt(self.scripts, self.config, reply[1], fields, points, text, ids, self.payloads)
+
+    def unreserve(self, job_id: str, worker: str) -> None:
+        """Give up a suspect that was kept for this worker, so that another may have it at once."""
+        if is_job_id(job_id):
+            self.scripts.run("unreserve", job_id, worker)
 
     def dispatch(self, send: dispatch.Send, workers: _Workers | None = None) -> int:
         """Hand jobs to the broker up to the window; ``send(queue, job_id)`` puts one message."""
@@ -230,12 +247,9 @@ class Ledger:
         """End an attempt whose job can't be read: for good when it is gone, else it is tried again."""
         transient = int(bool(json.loads(error)["transient"]))
         delay = round(self.config.retry_base * 1000)
-        self.scripts.run("settle", job_id, token, secrets.token_hex(16), "failed", error, transient, delay)
+        args = (secrets.token_hex(16), "failed", error, transient, delay, "", "", round(self.config.dead_ttl * 1000))
+        self.scripts.run("settle", job_id, token, *args)
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _not_found(job_id: str) -> JobNotFound:
-    return JobNotFound(f"There is no job {job_id[:64]}, or it has expired.", hint="phiq jobs", subject=job_id[:64])

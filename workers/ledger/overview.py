@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from workers.jobs import Name
+from workers.ledger import names, registry
+from workers.ledger.registry import WorkerInfo
+from workers.ledger.scripts import Scripts
 
 
 class Limits(BaseModel):
@@ -40,3 +45,22 @@ class QueueInfo(BaseModel):
     oldest_age: float = 0.0
     pace: float | None = Field(default=None, description="seconds a job of it runs, lately; None: unknown")
     paused: bool = False
+
+
+def tenants(scripts: Scripts) -> list[TenantInfo]:
+    """The tenants with jobs or limits of their own, and those that are paused, by name."""
+    found = [TenantInfo.model_validate(json.loads(text)) for text in scripts.run("tenants")]
+    return sorted(found, key=lambda info: info.name)
+
+
+def queues(scripts: Scripts, workers: list[WorkerInfo]) -> list[QueueInfo]:
+    """The queues that somebody serves or that ever had a job, by name."""
+    served = {capability for info in workers for capability in info.serves}
+    found = []
+    for text in scripts.run("queues", *names.serving_order(sorted(served))):
+        info = QueueInfo.model_validate(json.loads(text))
+        capability, _ = names.split(info.name)
+        info.slots = registry.slots(workers, capability)
+        info.workers = sum(capability in one.serves and not one.draining for one in workers)
+        found.append(info)
+    return sorted(found, key=lambda info: info.name)

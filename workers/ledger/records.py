@@ -31,6 +31,9 @@ LIGHT = [
     "cancel",
     "error",
     "metadata",
+    "deaths",
+    "suspect",
+    "subject",
 ]
 """The fields that a list shows: no contents, no results."""
 
@@ -62,6 +65,9 @@ def to_record(fields: Mapping[str, str | None]) -> JobRecord:
         attempts=_attempts(fields),
         progress=_json(fields, "progress", Progress.model_validate),
         cancel_requested=fields.get("cancel") == "1",
+        deaths=int(fields.get("deaths") or 0),
+        suspect=fields.get("suspect") == "1",
+        subject=fields.get("subject"),
         error=_json(fields, "error"),
         metadata=_json(fields, "metadata") or {},
         job=_json(fields, "job") or {},
@@ -93,6 +99,8 @@ def _attempts(fields: Mapping[str, str | None]) -> list[AttemptRecord]:
                 ended_at=when(fields.get(at + "ended")),
                 outcome=fields.get(at + "outcome") or "",
                 error=_json(fields, at + "error"),
+                alone=fields.get(at + "alone") == "1",
+                death=fields.get(at + "death") == "1",
                 resumed=int(fields.get(at + "resumed") or 0),
             )
         )

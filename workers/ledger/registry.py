@@ -53,7 +53,9 @@ class WorkerInfo(BaseModel):
 
 def heartbeat(scripts: Scripts, config: LedgerConfig, info: WorkerInfo) -> None:
     """Say that a worker lives."""
-    scripts.run("heartbeat", info.name, info.model_dump_json(exclude={"seen_ago"}), round(config.worker_ttl * 1000))
+    process = f"{info.machine} {info.pid} {info.started_at}"
+    about = info.model_dump_json(exclude={"seen_ago"})
+    scripts.run("heartbeat", info.name, about, round(config.worker_ttl * 1000), process)
 
 
 def leave(scripts: Scripts, name: str) -> None:
@@ -62,7 +64,8 @@ def leave(scripts: Scripts, name: str) -> None:
 
     with redis_errors():
         scripts.client.zrem(scripts.key("seen"), name)
-        scripts.client.hdel(scripts.key("workers"), name)
+        for about in ("workers", "born", "process"):
+            scripts.client.hdel(scripts.key(about), name)
 
 
 def alive(scripts: Scripts, config: LedgerConfig) -> list[WorkerInfo]:

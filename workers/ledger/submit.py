@@ -7,18 +7,21 @@ import json
 import os
 import threading
 import time
+from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
-from workers.errors import IdempotencyConflict, JobInvalid, JobTooLarge
+from workers.errors import IdempotencyConflict, JobInvalid, JobTooLarge, QuotaExceeded
 from workers.jobs import Capability, Job
-from workers.ledger import names
+from workers.ledger import names, overview, registry
 from workers.ledger.config import LedgerConfig
-from workers.ledger.scripts import Scripts
+from workers.ledger.scripts import Scripts, redis_errors
 from workers.payloads import INLINE_VERSION, REFERRED_VERSION, Payloads, attachments
 
 _made = threading.Lock()
 _last = 0
+_UNKNOWN, _LONGEST = 10.0, 3600.0
+"""Seconds to come back in: when the pace of the queue is not known, and at most."""
 
 
 def new_id() -> str:
@@ -51,6 +54,7 @@ def submit(
         JobInvalid: it holds what can't be written as JSON.
         JobTooLarge: above ``max_job_bytes``.
         IdempotencyConflict: the key (or ``job_id``) belongs to another request.
+        QuotaExceeded: the tenant has as many jobs waiting as it may; ``details["retry_after"]`` is seconds.
         RedisUnavailable: Redis does not answer; the job may or may not be taken, a key makes asking again safe.
         StorageFull: Redis or the content store takes no more; nothing was accepted.
         ContentUnavailable: the content store does not answer; nothing was accepted.
@@ -89,21 +93,35 @@ def submit(
     if attached and not ref:
         # For the sweep of the content store, which need not read the whole job then.
         fields["refs"] = ",".join(attached)
+    if job.subject:
+        fields["subject"] = job.subject
     if job.metadata:
         fields["metadata"] = json.dumps(job.metadata)
     flat = [part for pair in fields.items() for part in pair]
-    outcome, known = scripts.run(
+    queue = names.queue(capability, job.lane)
+    outcome, known, *more = scripts.run(
         "submit",
         job_id,
         job.tenant,
-        names.queue(capability, job.lane),
+        queue,
         key,
         hashlib.sha256(payload.encode()).hexdigest(),
         _ms(job.delay),
         "" if job.expires_in is None else _ms(job.expires_in),
         "" if job.deadline is None else _ms(job.deadline),
+        config.tenant_queued,
         *flat,
     )
+    if outcome == "quota":
+        after = _come_back(scripts, config, queue)
+        raise QuotaExceeded(
+            f"The tenant {job.tenant} has {known} jobs waiting; it may have {more[0]}. Nothing was accepted.",
+            hint=f"Come back in {after:.0f} s, when some have started; `phiq tenants` shows all limits.",
+            subject=job.tenant,
+            limit=int(more[0]),
+            queued=int(known),
+            retry_after=after,
+        )
     if outcome == "conflict":
         what = f"The idempotency key '{key}'" if key else f"The id {known}"
         raise IdempotencyConflict(
@@ -113,6 +131,17 @@ def submit(
             job_id=known,
         )
     return str(known)
+
+
+def _come_back(scripts: Scripts, config: LedgerConfig, queue: str) -> float:
+    """Seconds until one more job of a tenant is likely to have started: all tenants with jobs have turns alike."""
+    workers = registry.alive(scripts, config)
+    found = next((info for info in overview.queues(scripts, workers) if info.name == queue), None)
+    if found is None or not found.slots or found.pace is None:
+        return _UNKNOWN
+    with redis_errors():
+        tenants: Any = scripts.client.zcard(scripts.key("turns", queue))
+    return float(round(min(_LONGEST, max(1.0, found.pace * max(1, tenants) / found.slots)), 1))
 
 
 def _ms(seconds: float) -> int:

@@ -1,57 +1,115 @@
-"""Why a job has not started yet."""
+"""Why a job has not started yet, and when it may."""
 
 from __future__ import annotations
 
-from workers.jobs import Capability, State, Waiting
+import math
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workers.jobs import Lane, State, Waiting
 from workers.ledger import names, registry
+from workers.ledger.config import LedgerConfig
 from workers.ledger.registry import WorkerInfo
 
 
-def explain(reply: list[str | int], workers: list[WorkerInfo], model: str) -> Waiting:
-    """Put the script's figures and the living workers into a sentence.
+class Facts(BaseModel):
+    """What the script knows of a job that waits. Times are ms."""
 
-    Args:
-        reply: State, queue, attempts so far, ms until it may start, jobs ahead, ms the oldest has waited.
-        workers: Those alive.
-        model: The job's engine URI.
-    """
-    state, queue, attempt, until, ahead, oldest = (
-        State(str(reply[0])),
-        str(reply[1]),
-        int(reply[2]),
-        int(reply[3]) / 1000,
-        int(reply[4]),
-        int(reply[5]) / 1000,
-    )
-    capability, _ = names.split(queue)
+    model_config = ConfigDict(extra="ignore")
+    state: State
+    queue: str
+    attempt: int
+    model: str
+    until: float = Field(description="until it may start, when it is delayed")
+    ahead: int
+    rank: int = Field(description="jobs of its own tenant before it, of those that were not handed out")
+    oldest: float = Field(description="that the oldest job of the queue has waited")
+    paused: str = Field(description="the queue or tenant:NAME that is paused; empty: none")
+    quota: int = Field(description="jobs its tenant may have running, when it has them; 0: it may have more")
+    suspect: bool
+    reserved: str = Field(description="the worker a suspect is kept for; empty: none")
+    pace: float | None = Field(default=None, description="that a job of this queue runs, lately")
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """Slots that this job may take, of the workers that serve its queue."""
+
+    serving: list[WorkerInfo]
+    all: int
+    busy: int
+    kept: int
+
+    @property
+    def usable(self) -> int:
+        return self.all - self.kept
+
+    @property
+    def free(self) -> int:
+        return max(0, self.usable - self.busy)
+
+
+def explain(facts: Facts, workers: list[WorkerInfo], config: LedgerConfig) -> Waiting:
+    """Put the script's facts and the living workers into a reason, a sentence and an estimate."""
+    capability, lane = names.split(facts.queue)
     serving = [info for info in workers if capability in info.serves and not info.draining]
-    reason, message = _reason(state, attempt, until, ahead, capability.value, serving, model)
-    queued = state is State.QUEUED
+    slots = registry.slots(serving, capability)
+    kept = max(0, min(config.interactive_slots, slots - 1)) if lane is Lane.BATCH else 0
+    have = _Slots(serving, slots, min(slots, sum(len(info.running) for info in serving)), kept)
+    reason, message = _reason(facts, have)
+    queued = facts.state is State.QUEUED
     return Waiting(
         reason=reason,
         message=message,
-        position=ahead + 1 if queued else 0,
-        ahead=ahead if queued else 0,
-        oldest_age=oldest if queued else 0.0,
+        position=facts.ahead + 1 if queued else 0,
+        ahead=facts.ahead if queued else 0,
+        oldest_age=facts.oldest / 1000 if queued else 0.0,
         workers=len(serving),
+        expected_start=_expected(reason, facts, have),
     )
 
 
-def _reason(
-    state: State, attempt: int, until: float, ahead: int, capability: str, serving: list[WorkerInfo], model: str
-) -> tuple[str, str]:
-    if state is State.DELAYED:
-        wait = f"in {max(0.0, until):.0f} s"
-        if attempt:
-            return "retry", f"Attempt {attempt} failed; the next one starts {wait}."
+def _reason(facts: Facts, slots: _Slots) -> tuple[str, str]:
+    if facts.state is State.DELAYED:
+        wait = f"in {max(0.0, facts.until / 1000):.0f} s"
+        if facts.attempt:
+            return "retry", f"Attempt {facts.attempt} failed; the next one starts {wait}."
         return "delayed", f"Submitted with a delay; it may start {wait}."
-    if state is not State.QUEUED:
-        return "not_waiting", f"The job is {state.value}."
-    if not serving:
+    if facts.state is not State.QUEUED:
+        return "not_waiting", f"The job is {facts.state.value}."
+    if facts.paused:
+        what = facts.paused.removeprefix("tenant:")
+        if what != facts.paused:
+            return "paused", f"The tenant {what} is paused. Go on with: phiq resume --tenant {what}"
+        return "paused", f"The queue {what} is paused. Go on with: phiq resume {what}"
+    capability = names.split(facts.queue)[0].value
+    if not slots.serving:
         return "no_worker", f"No worker serves '{capability}'. Start one with `phiq up`; `phiq doctor` shows who lives."
-    if any(model in info.loading for info in serving):
-        return "model_loading", f"{model} is being loaded."
-    slots = registry.slots(serving, Capability(capability))
-    busy = sum(len(info.running) for info in serving)
-    place = "It is next" if ahead == 0 else f"{ahead} job{'s' if ahead > 1 else ''} ahead of it"
-    return "slots_full", f"{place}; {min(busy, slots)} of {slots} slots are busy."
+    if all(info.broker_error for info in slots.serving):
+        return "broker_unreachable", f"The workers can't send messages: {slots.serving[0].broker_error}"
+    if facts.quota:
+        more = f"{facts.rank} of its jobs ahead of it" if facts.rank else "it is the next of them"
+        return "quota", f"Its tenant has {facts.quota} jobs running, as many as it may; {more}."
+    if facts.suspect:
+        where = f"{facts.reserved} empties itself for it" if facts.reserved else "it waits for a worker to empty itself"
+        return "alone", f"Workers died while they ran it, so it runs alone: {where}."
+    if any(facts.model in info.loading for info in slots.serving):
+        return "model_loading", f"{facts.model} is being loaded."
+    place = "It is next" if facts.ahead == 0 else f"{facts.ahead} job{'s' if facts.ahead > 1 else ''} ahead of it"
+    kept = f", {slots.kept} kept for interactive jobs" if slots.kept else ""
+    return "slots_full", f"{place}; {slots.busy} of {slots.all} slots are busy{kept}."
+
+
+def _expected(reason: str, facts: Facts, slots: _Slots) -> float | None:
+    """Seconds until it may start, going by how long jobs of this queue have run lately."""
+    if reason in ("delayed", "retry"):
+        return max(0.0, facts.until / 1000)
+    if reason in ("not_waiting", "paused", "no_worker", "broker_unreachable", "alone", "model_loading"):
+        return None
+    if reason == "quota":
+        return None if facts.pace is None else math.ceil((facts.rank + 1) / facts.quota) * facts.pace / 1000
+    before = facts.ahead + 1 - slots.free
+    if before <= 0:
+        return 0.0
+    return None if facts.pace is None else before / slots.usable * facts.pace / 1000

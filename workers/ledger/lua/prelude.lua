@@ -10,6 +10,36 @@ local function go_on_when_full() redis.call('DEL', P .. 'nothing') end
 
 local function job_key(id) return P .. 'job:' .. id end
 
+local FIELDS = {
+  'state', 'tenant', 'queue', 'submitted', 'again', 'attempt', 'tries', 'max_attempts', 'token', 'lease', 'offset',
+  'cancel', 'expires', 'deadline', 'started', 'available', 'ttl', 'idem', 'version', 'print', 'deaths', 'suspect',
+  'reserved', 'reserved_until', 'nonce', 'reply'
+}
+local seen_jobs = {}
+
+-- The fields above of a job, read once for each script; nothing when there is no such job. Who changes one of them
+-- and goes on in the same script does it with `set` and `unset`.
+local function job(id)
+  if seen_jobs[id] == nil then
+    local values = redis.call('HMGET', job_key(id), unpack(FIELDS))
+    local found = {}
+    for i, name in ipairs(FIELDS) do found[name] = values[i] or nil end
+    seen_jobs[id] = found.state and found
+  end
+  return seen_jobs[id] or nil
+end
+
+local function set(id, ...)
+  redis.call('HSET', job_key(id), ...)
+  local at, given = seen_jobs[id], {...}
+  for i = 1, at and #given or 0, 2 do at[given[i]] = given[i + 1] end
+end
+
+local function unset(id, ...)
+  redis.call('HDEL', job_key(id), ...)
+  for _, name in ipairs(seen_jobs[id] and {...} or {}) do seen_jobs[id][name] = nil end
+end
+
 -- Adds an event and keeps the stream near its bound in bytes: over it, the older half goes.
 local function emit(id, kind, ...)
   local key, stream = job_key(id), P .. 'events:' .. id
@@ -25,102 +55,144 @@ local function emit(id, kind, ...)
   end
 end
 
--- Takes a job out of every place where jobs wait or run.
+-- Adds an event that carries no text: there are a few in an attempt, so they don't count against the bound.
+local function tell(id, kind, ...)
+  local at = job(id)
+  redis.call('XADD', P .. 'events:' .. id, '*', 't', kind, 'a', at.attempt, 'o', at.offset, ...)
+end
+
+-- Takes a job out of every place where jobs wait or run. Where it is follows from its state.
 local function leave(id)
-  local at = redis.call('HMGET', job_key(id), 'queue', 'tenant')
-  redis.call('ZREM', P .. 'waiting:' .. at[1] .. ':' .. at[2], id)
-  redis.call('ZREM', P .. 'sent:' .. at[1], id)
-  redis.call('ZREM', P .. 'delayed', id)
-  redis.call('ZREM', P .. 'leases', id)
-  redis.call('ZREM', P .. 'limits', id)
+  local at = job(id)
+  if at.state == 'running' then
+    redis.call('ZREM', P .. 'leases', id)
+    redis.call('ZREM', P .. 'running:' .. at.queue, id)
+    redis.call('SREM', P .. 'busy:' .. at.tenant, id)
+  elseif at.state == 'delayed' then
+    redis.call('ZREM', P .. 'delayed', id)
+    redis.call('SREM', P .. 'later:' .. at.tenant, id)
+  elseif redis.call('ZREM', P .. 'sent:' .. at.queue, id) == 1 then
+    redis.call('SREM', P .. 'handed:' .. at.tenant, id)
+  else
+    redis.call('ZREM', P .. 'waiting:' .. at.queue .. ':' .. at.tenant, id)
+  end
+  if at.expires or at.deadline then redis.call('ZREM', P .. 'limits', id) end
 end
 
 -- When a waiting job must be looked at because it may have expired.
 local function watch_limits(id)
-  local at = redis.call('HMGET', job_key(id), 'expires', 'deadline', 'started')
-  local limit = tonumber(at[2] or '')
-  local expires = tonumber(at[1] or '')
-  if expires and not at[3] and (not limit or expires < limit) then limit = expires end
+  local at = job(id)
+  local limit = tonumber(at.deadline or '')
+  local expires = tonumber(at.expires or '')
+  if expires and not at.started and (not limit or expires < limit) then limit = expires end
   if limit then redis.call('ZADD', P .. 'limits', limit, id) end
 end
 
 -- Whether a waiting job's time is over.
 local function overdue(id)
-  local at = redis.call('HMGET', job_key(id), 'expires', 'deadline', 'started')
-  local deadline, expires = tonumber(at[2] or ''), tonumber(at[1] or '')
-  return (deadline and now >= deadline) or (expires and not at[3] and now >= expires)
+  local at = job(id)
+  local deadline, expires = tonumber(at.deadline or ''), tonumber(at.expires or '')
+  return (deadline and now >= deadline) or (expires and not at.started and now >= expires)
 end
 
--- Puts a job into its tenant's line. A tenant that comes (back) starts at the present turn: it owes nothing for
--- the time it had no jobs, and it can't jump the others by emptying its line again and again.
-local function enqueue(id)
-  local key = job_key(id)
-  local at = redis.call('HMGET', key, 'queue', 'tenant', 'submitted')
-  local queue, tenant = at[1], at[2]
-  redis.call('HSET', key, 'state', 'queued')
-  redis.call('HDEL', key, 'available')
-  redis.call('ZADD', P .. 'waiting:' .. queue .. ':' .. tenant, at[3], id)
+-- Puts a queued job into its tenant's line. A tenant that comes (back) starts at the present turn: it owes nothing
+-- for the time it had no jobs, and it can't jump the others by emptying its line again and again.
+local function line_up(id)
+  local at = job(id)
+  local queue, tenant = at.queue, at.tenant
+  redis.call('ZADD', P .. 'waiting:' .. queue .. ':' .. tenant, at.again or at.submitted, id)
   if not redis.call('ZSCORE', P .. 'turns:' .. queue, tenant) then
     local turn = tonumber(redis.call('GET', P .. 'turn:' .. queue) or '0')
     local had = tonumber(redis.call('ZSCORE', P .. 'rested:' .. queue, tenant) or '0')
     redis.call('ZADD', P .. 'turns:' .. queue, math.max(turn, had), tenant)
     redis.call('ZREM', P .. 'rested:' .. queue, tenant)
+    redis.call('SADD', P .. 'queues', queue)
   end
-  redis.call('SADD', P .. 'queues', queue)
-  watch_limits(id)
   redis.call('PUBLISH', P .. 'signals', 'dispatch')
+end
+
+-- Into the line, as queued.
+local function enqueue(id)
+  set(id, 'state', 'queued')
+  if job(id).available then unset(id, 'available') end
+  line_up(id)
+  watch_limits(id)
 end
 
 -- Puts a job aside until an instant.
 local function put_aside(id, instant)
-  redis.call('HSET', job_key(id), 'state', 'delayed', 'available', instant)
+  set(id, 'state', 'delayed', 'available', instant)
   redis.call('ZADD', P .. 'delayed', instant, id)
+  redis.call('SADD', P .. 'later:' .. job(id).tenant, id)
   watch_limits(id)
 end
 
--- Ends a job for good. What is left of it goes after the time its submitter was promised.
-local function finish(id, state)
-  local key = job_key(id)
+-- Ends a job for good. What is left of it goes after the time its submitter was promised; a dead letter after `keep`.
+local function finish(id, state, keep)
+  local key, at = job_key(id), job(id)
   leave(id)
-  redis.call('HSET', key, 'state', state, 'finished', now)
-  redis.call('HDEL', key, 'token', 'lease', 'available')
-  emit(id, 'end', 's', state)
-  local at = redis.call('HMGET', key, 'ttl', 'idem', 'tenant')
+  set(id, 'state', state, 'finished', now)
+  unset(id, 'token', 'lease', 'available', 'reserved', 'reserved_until')
+  tell(id, 'end', 's', state)
+  local ttl = tonumber(at.ttl)
+  if state == 'dead' then
+    ttl = tonumber(keep) or ttl
+    redis.call('ZADD', P .. 'dead', now, at.tenant .. ' ' .. id)
+    redis.call('ZADD', P .. 'dead:' .. at.tenant, now, id)
+  end
   redis.call('DEL', P .. 'checkpoints:' .. id, P .. 'tokens:' .. id)
-  redis.call('PEXPIRE', key, at[1])
-  redis.call('PEXPIRE', P .. 'events:' .. id, at[1])
-  redis.call('PEXPIRE', P .. 'text:' .. id, at[1])
-  if at[2] then redis.call('PEXPIRE', at[2], at[1]) end
-  redis.call('ZADD', P .. 'finished', now + at[1], at[3] .. ' ' .. id)
+  redis.call('PEXPIRE', key, ttl)
+  redis.call('PEXPIRE', P .. 'events:' .. id, ttl)
+  redis.call('PEXPIRE', P .. 'text:' .. id, ttl)
+  if at.idem then redis.call('PEXPIRE', at.idem, ttl) end
+  redis.call('ZADD', P .. 'finished', now + ttl, at.tenant .. ' ' .. id)
 end
 
--- Writes down how an attempt ended.
+-- Writes down how an attempt ended, and how long jobs of this queue run lately.
 local function close_attempt(id, outcome, problem)
-  local key = job_key(id)
-  local at = 'try:' .. redis.call('HGET', key, 'attempt') .. ':'
-  redis.call('HSET', key, at .. 'ended', now, at .. 'outcome', outcome)
-  if problem and problem ~= '' then redis.call('HSET', key, at .. 'error', problem) end
+  local at = job(id)
+  local try = 'try:' .. at.attempt .. ':'
+  local began = redis.call('ZSCORE', P .. 'running:' .. at.queue, id)
+  if problem and problem ~= '' then
+    redis.call('HSET', job_key(id), try .. 'ended', now, try .. 'outcome', outcome, try .. 'error', problem)
+  else
+    redis.call('HSET', job_key(id), try .. 'ended', now, try .. 'outcome', outcome)
+  end
+  if began and outcome ~= 'lost' and outcome ~= 'released' then
+    local took = math.max(0, now - began)
+    local had = tonumber(redis.call('HGET', P .. 'pace', at.queue) or took)
+    redis.call('HSET', P .. 'pace', at.queue, math.floor(had * 0.9 + took * 0.1 + 0.5))
+  end
 end
 
 -- Back to the line (or aside, when there is a delay), with an event that says so.
 local function again(id, delay)
   leave(id)
-  redis.call('HDEL', job_key(id), 'token', 'lease')
+  unset(id, 'token', 'lease')
   if delay > 0 then
     put_aside(id, now + delay)
-    emit(id, 'state', 's', 'delayed')
+    tell(id, 'state', 's', 'delayed')
   else
     enqueue(id)
-    emit(id, 'state', 's', 'queued')
+    tell(id, 'state', 's', 'queued')
   end
 end
 
 -- 'lost' unless the token still holds the job; else what its holder must know: '', 'cancelled' or 'expired'.
 local function standing(id, token, strict)
-  local at = redis.call('HMGET', job_key(id), 'state', 'token', 'lease', 'cancel', 'deadline')
-  if at[1] ~= 'running' or at[2] ~= token then return 'lost' end
-  if strict and tonumber(at[3]) < now then return 'lost' end
-  if at[4] == '1' then return 'cancelled' end
-  if at[5] and now >= tonumber(at[5]) then return 'expired' end
+  local at = job(id)
+  if not at or at.state ~= 'running' or at.token ~= token then return 'lost' end
+  if strict and tonumber(at.lease) < now then return 'lost' end
+  if at.cancel == '1' then return 'cancelled' end
+  if at.deadline and now >= tonumber(at.deadline) then return 'expired' end
   return ''
+end
+
+-- How many jobs of a tenant wait: in lines, handed to the broker, or put aside.
+local function queued_of(tenant)
+  local sum = redis.call('SCARD', P .. 'handed:' .. tenant) + redis.call('SCARD', P .. 'later:' .. tenant)
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+    sum = sum + redis.call('ZCARD', P .. 'waiting:' .. queue .. ':' .. tenant)
+  end
+  return sum
 end

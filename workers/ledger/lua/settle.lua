@@ -1,14 +1,15 @@
 -- Ends an attempt. ARGV: id, token, nonce, outcome (succeeded, failed, cancelled, expired, released), result or
 -- error as JSON or '', '1' when the failure is transient, delay in ms before a retry, reference to the result in the
--- content store when it is too large for here or '', characters in the stream as the holder knows it.
+-- content store when it is too large for here or '', characters in the stream as the holder knows it or '', ms a dead
+-- letter is kept.
 -- Cancel and deadline against finish are decided here: who was told "cancelled" never gets a result.
 -- Returns the job's new state, or 'lost', also when Redis was set back under the holder: its stream has a hole then.
 go_on_when_full()
 local id, key, outcome, payload = ARGV[1], job_key(ARGV[1]), ARGV[4], ARGV[5]
-local last = redis.call('HMGET', key, 'nonce', 'reply', 'tries', 'max_attempts', 'offset')
-if last[1] == ARGV[3] then return last[2] end
+local at = job(id)
+if at and at.nonce == ARGV[3] then return at.reply end
 local stands = standing(id, ARGV[2], true)
-if stands == 'lost' or (ARGV[9] and ARGV[9] ~= last[5]) then return 'lost' end
+if stands == 'lost' or (ARGV[9] and ARGV[9] ~= '' and ARGV[9] ~= at.offset) then return 'lost' end
 if stands ~= '' then outcome = stands end
 local state = outcome
 if outcome == 'succeeded' then
@@ -21,17 +22,17 @@ if outcome == 'succeeded' then
   finish(id, outcome)
 elseif outcome == 'failed' then
   close_attempt(id, outcome, payload)
-  if ARGV[6] == '1' and tonumber(last[3]) < tonumber(last[4]) then
+  if ARGV[6] == '1' and tonumber(at.tries) < tonumber(at.max_attempts) then
     again(id, tonumber(ARGV[7]))
-    state = redis.call('HGET', key, 'state')
+    state = at.state
   else
     redis.call('HSET', key, 'error', payload)
     if ARGV[6] == '1' then state = 'dead' end
-    finish(id, state)
+    finish(id, state, ARGV[10])
   end
 elseif outcome == 'released' then
   close_attempt(id, outcome)
-  redis.call('HINCRBY', key, 'tries', -1)
+  set(id, 'tries', tonumber(at.tries) - 1)
   again(id, 0)
   state = 'queued'
 else

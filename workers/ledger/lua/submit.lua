@@ -1,5 +1,6 @@
 -- ARGV: id, tenant, queue, idempotency key or '', fingerprint, then durations in ms (delay, expires or '',
--- deadline or ''), then field, value, … of the record. Returns {made|same|conflict, id}.
+-- deadline or ''), jobs that a tenant without limits of its own may have waiting (0: no limit), then field, value, …
+-- of the record. Returns {made|same|conflict, id} or {quota, jobs waiting, limit}.
 -- The first write is one that Redis refuses when it is full, so a refused job leaves nothing behind.
 local id, tenant, queue, idem, print = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = job_key(id)
@@ -17,21 +18,32 @@ if idem ~= '' then
     return {'conflict', other}
   end
 end
-redis.call('HSET', key, 'id', id, 'tenant', tenant, 'queue', queue, 'print', print, 'submitted', now,
-  'attempt', 0, 'tries', 0, 'offset', 0, 'bytes', 0)
-redis.call('HSET', key, unpack(ARGV, 9))
+local most = tonumber(redis.call('HGET', P .. 'quota:' .. tenant, 'queued') or ARGV[9])
+if most > 0 then
+  local have = queued_of(tenant)
+  if have >= most then return {'quota', have, most} end
+end
+local at = {
+  state = 'queued', tenant = tenant, queue = queue, submitted = now, attempt = 0, tries = 0, offset = 0,
+  expires = ARGV[7] ~= '' and now + ARGV[7] or nil, deadline = ARGV[8] ~= '' and now + ARGV[8] or nil
+}
+redis.call('HSET', key, 'id', id, 'tenant', tenant, 'queue', queue, 'print', print, 'submitted', now, 'state', 'queued',
+  'attempt', 0, 'tries', 0, 'offset', 0, 'bytes', 0, unpack(ARGV, 10))
+seen_jobs[id] = at
 if idem ~= '' then
-  redis.call('HSET', key, 'idem', idem_key)
+  set(id, 'idem', idem_key)
   redis.call('SET', idem_key, id .. ' ' .. print)
 end
-if ARGV[7] ~= '' then redis.call('HSET', key, 'expires', now + ARGV[7]) end
-if ARGV[8] ~= '' then redis.call('HSET', key, 'deadline', now + ARGV[8]) end
+if at.expires then set(id, 'expires', at.expires) end
+if at.deadline then set(id, 'deadline', at.deadline) end
 redis.call('ZADD', P .. 'jobs:' .. tenant, now, id)
+redis.call('SADD', P .. 'tenants', tenant)
 if tonumber(ARGV[6]) > 0 then
   put_aside(id, now + ARGV[6])
-  emit(id, 'state', 's', 'delayed')
+  tell(id, 'state', 's', 'delayed')
 else
-  enqueue(id)
-  emit(id, 'state', 's', 'queued')
+  line_up(id)
+  watch_limits(id)
+  tell(id, 'state', 's', 'queued')
 end
 return {'made', id}
