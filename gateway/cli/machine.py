@@ -133,7 +133,7 @@ def show_parts(io: Io, parts: list[Part]) -> None:
 
 def tell(io: Io, event: StackEvent) -> None:
     """Something happened to the stack."""
-    if event.kind in ("died", "cleaned"):
+    if event.kind in ("died", "cleaned", "warned"):
         io.note(event.message, style="yellow")
     elif event.kind == "starting":
         io.note(event.message)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workers import doctor
-from workers.doctor import Check, machine, models, services
+from workers.doctor import Check, machine, models, redis_look, services
 from workers.errors import StackFailed
 from workers.settings import Settings, get_settings
 
@@ -56,7 +56,7 @@ def test_given_services_that_run_then_they_are_healthy_but_no_worker_is(
     settings: Callable[..., Settings], redis_url: str, chroma_server: str
 ) -> None:
     ours = settings(redis_url=redis_url, chroma_url=chroma_server)
-    (redis,) = services.redis(ours)
+    (redis,) = redis_look.redis(ours)
     assert redis.status == "ok", redis
     (chroma,) = services.chroma(ours)
     assert chroma.status == "ok", chroma
@@ -76,7 +76,7 @@ def test_given_a_redis_that_may_lose_jobs_then_each_reason_is_named(
         client.config_set("appendfsync", "everysec")
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            found = services.redis(ours)
+            found = redis_look.redis(ours)
         finally:
             client.config_set("appendfsync", "always")
             client.config_set("maxmemory-policy", "noeviction")
@@ -89,7 +89,7 @@ def test_given_a_wrong_password_then_it_says_so_without_telling_it(
     settings: Callable[..., Settings], redis_url: str
 ) -> None:
     host = redis_url.rsplit("@", 1)[1]
-    (check,) = services.redis(settings(redis_url=f"redis://:letmein@{host}"))
+    (check,) = redis_look.redis(settings(redis_url=f"redis://:letmein@{host}"))
     assert check.status == "fail"
     assert "password" in check.message
     assert "letmein" not in check.message + check.fix
@@ -99,7 +99,7 @@ def test_given_services_that_do_not_answer_then_they_fail_with_the_variable_to_m
     settings: Callable[..., Settings],
 ) -> None:
     ours = settings(redis_url="redis://127.0.0.1:9/0", chroma_url="http://127.0.0.1:9")
-    (redis,) = services.redis(ours)
+    (redis,) = redis_look.redis(ours)
     (chroma,) = services.chroma(ours)
     assert (redis.status, chroma.status) == ("fail", "fail")
     assert "PHIQ_REDIS_URL" in redis.fix

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from knowledge.errors import PhiqError
 from workers.connections import default_model
-from workers.doctor import machine, models, services
+from workers.doctor import machine, models, redis_look, services
 from workers.doctor.check import Check, fail
 from workers.settings import Settings, get_settings
 
@@ -18,7 +18,7 @@ LOOKS: tuple[Look, ...] = (
     machine.data_folder,
     machine.memory,
     machine.tracing,
-    services.redis,
+    redis_look.redis,
     services.chroma,
     services.workers,
     models.embedder,

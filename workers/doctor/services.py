@@ -1,41 +1,14 @@
-"""The services beside phiq: Redis, Chroma, workers, Ollama."""
+"""The services beside phiq: Chroma, workers, Ollama; Redis has a module of its own."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from knowledge.errors import PhiqError
 from workers import connections
 from workers.doctor.check import Check, fail, ok, warn
 from workers.errors import NotRunning
 from workers.settings import Settings
-from workers.stack import binaries
 
 _SECONDS = 3.0
-
-
-def redis(settings: Settings) -> list[Check]:
-    """Whether Redis answers, is new enough, and keeps what it was given."""
-    import redis as library
-
-    try:
-        with connections.redis_client(settings) as client:
-            facts: dict[str, Any] = client.info()
-            policy = facts.get("maxmemory_policy", "noeviction")
-            try:
-                sync = client.config_get("appendfsync").get("appendfsync", "")
-            except library.ResponseError:
-                sync = ""  # a managed Redis may forbid CONFIG
-    except NotRunning:
-        # Raises with the install command when it could not be started either.
-        found = binaries.find_redis()
-        version = f"Redis {found.version_text} ({found.source}: {found.path})"
-        return [warn("redis", f"It does not run; {version} can be started.", "phiq up")]
-    except library.AuthenticationError:
-        return [fail("redis", "It refuses the password.", "Put the right one into PHIQ_REDIS_URL.")]
-    except library.RedisError as error:
-        return [fail("redis", f"It does not answer: {error}", "Start it, or mend PHIQ_REDIS_URL.")]
-    return [_version(facts), *_promises(facts, policy, sync)]
 
 
 def chroma(settings: Settings) -> list[Check]:
@@ -106,29 +79,3 @@ def ollama(settings: Settings) -> list[Check]:
 
 def _has(names: list[str], wanted: str) -> bool:
     return wanted in names or f"{wanted}:latest" in names
-
-
-def _version(facts: dict[str, Any]) -> Check:
-    text = str(facts.get("redis_version", "0"))
-    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
-    oldest = ".".join(map(str, binaries.OLDEST_REDIS))
-    if numbers < binaries.OLDEST_REDIS:
-        return fail("redis", f"Redis {text} is too old: {oldest} or newer is needed.", binaries.install_command())
-    return ok("redis", f"Redis {text} answers")
-
-
-def _promises(facts: dict[str, Any], policy: str, sync: str) -> list[Check]:
-    found = []
-    if policy != "noeviction":
-        message = f"maxmemory-policy is {policy}: when memory is short, Redis throws jobs away."
-        found.append(fail("redis", message, "redis-cli CONFIG SET maxmemory-policy noeviction"))
-    if not facts.get("aof_enabled"):
-        message = "The append-only file is off: a restart can lose accepted jobs."
-        found.append(warn("redis", message, "redis-cli CONFIG SET appendonly yes"))
-    elif sync and sync != "always":
-        message = f"appendfsync is {sync}: a crash of its machine can lose the last accepted jobs."
-        found.append(warn("redis", message, "redis-cli CONFIG SET appendfsync always"))
-    if facts.get("aof_last_write_status", "ok") != "ok":
-        message = "Its last write to the append-only file failed: it refuses new jobs."
-        found.append(fail("redis", message, "Free disk space where Redis keeps its data."))
-    return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from knowledge.errors import PhiqError, ServiceError
 from workers.celery_config import served
 from workers.connections import redis_client
+from workers.doctor.redis_look import log_findings
 from workers.ledger import Attempt, Ledger, WorkerInfo
 from workers.lifecycle import canary, drain
 from workers.lifecycle.about import describe
@@ -77,6 +78,7 @@ class WorkerProcess:
                 ("listen", listen, heard),
                 ("intake", intake, (self.draining,)),
                 ("canary", self._listen_for_messages, ()),
+                ("look", log_findings, (settings,)),
             )
         ]
 

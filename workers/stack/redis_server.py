@@ -10,7 +10,7 @@ from workers.stack.binaries import RedisBinary
 from workers.stack.ports import LOOPBACK
 
 
-def write_config(path: Path, folder: Path, port: int, password: str, maxmemory: str = "0") -> None:
+def write_config(path: Path, folder: Path, port: int, password: str, maxmemory: str = "2gb") -> None:
     """Write the configuration, readable by this user only: it holds the password.
 
     Args:

@@ -26,7 +26,7 @@ class Part:
 class StackEvent:
     """Something that happened to the stack; ``message`` is a sentence for people."""
 
-    kind: Literal["cleaned", "starting", "ready", "died", "stopping", "stopped"]
+    kind: Literal["cleaned", "starting", "ready", "warned", "died", "stopping", "stopped"]
     part: str
     message: str
 

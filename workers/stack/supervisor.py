@@ -11,6 +11,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
+from workers.doctor import redis_look
 from workers.errors import AlreadyRunning, StackFailed
 from workers.settings import Settings
 from workers.stack import folders, health, stale, state
@@ -142,6 +143,11 @@ class Stack:
             keeper.await_health(self._interrupts)
         # Only now are the ports certain.
         self._redis_url = redis.url if redis else self._redis_url
+        if redis is None and self._redis_url:
+            # One that others set up; ours is as it should be.
+            for finding in redis_look.redis(self._settings):
+                if finding.status != "ok":
+                    self._tell("warned", "redis", f"Redis: {finding.message} What to do: {finding.fix}")
         self._chroma_url = chroma.url if chroma else self._chroma_url
         self._record()
 
