@@ -57,3 +57,9 @@ def compact(folder: Path) -> int:
             subject=str(path),
         ) from error
     return max(0, before - path.stat().st_size)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(f"{compact(Path(sys.argv[1])):,} bytes smaller\n")

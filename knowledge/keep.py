@@ -79,6 +79,19 @@ class Keep:
         except CollectionNotFound:
             return []
 
+    def sources(self, kept: Kept, where: Mapping[str, str]) -> dict[str, str]:
+        """The passages whose metadata has these values: their ids, and the source of each."""
+        try:
+            raw = self._open(kept)
+            with border(self._connection.config.url, kept.collection):
+                got = raw.get(where=_where(where), include=["metadatas"])
+        except CollectionNotFound:
+            return {}
+        return {
+            id_: str((about or {}).get("source", ""))
+            for id_, about in zip(got["ids"], got["metadatas"] or [], strict=True)
+        }
+
     def pages(self, kept: Kept) -> Iterator[Page]:
         """All passages. By the ids there were at the beginning: pages by offset skip some when others are deleted."""
         import numpy as np

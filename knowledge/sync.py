@@ -103,6 +103,7 @@ def ingest_steps(
     prune_under: str | None = None,
     keep: Names[str] = (),
     should_stop: Callable[[], bool] | None = None,
+    subject: str = "",
 ) -> Iterator[Step | SourceReport]:
     """Load files into a collection, one report a file as it is done, and steps while a long one is written.
 
@@ -118,12 +119,13 @@ def ingest_steps(
             in ``keep`` are deleted. Failed files count as there.
         keep: Sources that still exist.
         should_stop: When it says so, the run ends after what is being written; nothing is pruned.
+        subject: Whose words the files hold; written beside each passage, so that they can be erased.
 
     Raises:
         CollectionInvalid: when the name can't be used or another embedding model made the collection.
         StoreUnavailable: when Chroma's server fails; what was reported is written.
     """
-    run = _Run(store, collection, limits or LoadLimits(), should_stop or (lambda: False))
+    run = _Run(store, collection, limits or LoadLimits(), should_stop or (lambda: False), subject)
     seen: set[str] = set()
     for file in files:
         if run.stopped():
@@ -141,8 +143,11 @@ def ingest_steps(
 class _Run:
     """The state of one ingest: the open collection, and documents waiting to be embedded together."""
 
-    def __init__(self, store: Store, name: str, limits: LoadLimits, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, store: Store, name: str, limits: LoadLimits, stopped: Callable[[], bool], subject: str = ""
+    ) -> None:
         self._store = store
+        self._subject = subject
         self._name = name
         self._limits = limits
         self.stopped = stopped
@@ -181,7 +186,12 @@ class _Run:
         vectors = self._store.embedder.embed_array([part.embed_text for part in together])
         at = 0
         for work in waiting:
-            common = {"document": work.key, "passages": len(work.splits), "vectors": self._store.embedder.version}
+            common = {
+                "document": work.key,
+                "passages": len(work.splits),
+                "vectors": self._store.embedder.version,
+                "subject": self._subject,
+            }
             if len(work.new) <= _FLUSH:
                 self._collection.put(work.new, vectors[at : at + len(work.new)], common)
                 at += len(work.new)
@@ -211,7 +221,10 @@ class _Run:
         key = _document_key(data, file.name, embedder)
         stored = self._collection.passages_of(file.source) if self._collection else {}
         if stored and all(
-            about.get("document") == key and about.get("passages") == len(stored) for about in stored.values()
+            about.get("document") == key
+            and about.get("passages") == len(stored)
+            and about.get("subject", "") == self._subject
+            for about in stored.values()
         ):
             return SourceReport(file.source, "unchanged", len(stored))
         splits = split(load(data, file.name, file.source, self._limits), embedder.count_tokens, embedder.max_tokens)

@@ -193,6 +193,7 @@ class Runner:
                 prune_under=asked.prune_under,
                 keep=asked.keep,
                 should_stop=lambda: stop.is_set() or lost.is_set(),
+                subject=job.subject or "",
             ):
                 note = step.source
                 if isinstance(step, Step):

@@ -19,10 +19,8 @@ _HEAD = struct.Struct(">IqQ")
 _AT_ONCE = 500
 _LONGEST_KEY = 4096
 _LONGEST_VALUE = 1 << 32
-_LEFT_OUT = (
-    *("workers", "seen", "boot", "pause", "op:", "keeping:", "writer:", "once:"),
-    *("beat:lock", "beat::lock", "broker:phiq.worker."),
-)
+_LEFT_OUT = ("workers", "seen", "boot", "pause", "beat:lock", "beat::lock")
+_LEFT_OUT_BELOW = ("op:", "keeping:", "writer:", "broker:phiq.worker.")
 """What belongs to the processes of one moment. A worker's list, a lock or a nonce of then is of no use later."""
 
 
@@ -166,14 +164,15 @@ def _held(client: redis.Redis, seconds: float) -> Iterator[bool]:
 
 def _write(client: Any, prefix: str, out: IO[bytes]) -> Dumped:
     done = Dumped()
-    skipped = tuple(f"{prefix}:{name}" for name in _LEFT_OUT)
+    skipped = {f"{prefix}:{name}" for name in _LEFT_OUT}
+    below = tuple(f"{prefix}:{name}" for name in _LEFT_OUT_BELOW)
     with redis_errors():
         now = _clock(client)
         cursor: Any = 0
         seen: set[str] = set()
         while True:
             cursor, found = client.scan(cursor, match=f"{prefix}:*", count=_AT_ONCE)
-            keys = [key for key in found if key not in seen and not key.startswith(skipped)]
+            keys = [key for key in found if key not in seen and key not in skipped and not key.startswith(below)]
             seen.update(keys)
             pipe = client.pipeline(transaction=False)
             for key in keys:

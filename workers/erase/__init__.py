@@ -1,0 +1,1 @@
+"""Taking a customer's words out of everything phiq keeps."""

@@ -1,0 +1,236 @@
+"""Erasing, step by step; interrupted anywhere, the same command again does the rest."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from knowledge.errors import PhiqError
+from workers.backup.make import OnProgress, quiet
+from workers.backup.servers import Servers, servers
+from workers.erase import broker, disk, documents, find
+from workers.erase.find import Sources
+from workers.erase.scope import Scope
+from workers.keeping_lock import keeping_lock
+from workers.ledger.refs import installation, marked, of_job
+from workers.ledger.scripts import redis_errors
+from workers.settings import Settings
+
+_ROUNDS = 10
+_STOP_SECONDS = 20.0
+
+
+@dataclass
+class Erased:
+    """What went (in a dry run: what would go), and what could not be reached."""
+
+    dry_run: bool = False
+    jobs: int = 0
+    stopped: int = 0
+    messages: int = 0
+    passages: int = 0
+    collections: int = 0
+    contents: int = 0
+    unreachable: list[str] = field(default_factory=list)
+
+
+def erase(settings: Settings, scope: Scope, *, dry_run: bool = False, on_progress: OnProgress | None = None) -> Erased:
+    """Take out everything that is meant: messages, jobs with all they keep, documents, attachments, and their bytes.
+
+    First what could bring words back is stopped, then documents and jobs go, then what they referred to, then the
+    files are written anew. Each step looks for what is there by itself, so nothing is lost by stopping in between.
+
+    Args:
+        settings: Of the installation.
+        scope: What is meant.
+        dry_run: Only count.
+        on_progress: Told how far it is.
+
+    Raises:
+        KeepingBusy: a backup or another erase is under way.
+        RedisUnavailable, StoreUnavailable, ContentUnavailable: one of the three does not answer; repeat the command.
+    """
+    tell = on_progress or quiet
+    done = Erased(dry_run=dry_run)
+    with servers(settings) as have:
+        if dry_run:
+            _count(have, scope, done)
+            return done
+        with keeping_lock(have.client, settings.key_prefix):
+            _Run(have, scope, done, tell).go()
+    return done
+
+
+def _count(have: Servers, scope: Scope, done: Erased) -> None:
+    settings = have.settings
+    done.messages = broker.erase_messages(have.client, settings.key_prefix, scope, settings.tenant, dry_run=True)
+    sources = _brought(have, scope)
+    for meant in documents.find(have.keep, scope, sources):
+        done.passages += len(meant.ids)
+        done.collections += meant.whole
+        sources |= {(meant.kept.collection, name) for name in meant.sources}
+    refs: set[str] = set()
+    ids = set(find.jobs_of(have.ledger, scope, sources))
+    for job_id in ids:
+        done.jobs += 1
+        done.stopped += not have.ledger.get(job_id, scope.tenant).state.final
+        refs |= of_job(have.ledger.scripts, have.payloads, job_id)
+    if refs:
+        done.contents = len(refs - marked(have.ledger.scripts, have.payloads, frozenset(ids)))
+
+
+def _brought(have: Servers, scope: Scope) -> Sources:
+    """The documents that a job brought in, when one job is meant."""
+    if scope.job is None:
+        return frozenset()
+    try:
+        record = have.ledger.get(scope.job, scope.tenant)
+    except PhiqError:
+        return frozenset()
+    given = record.job.get("input", {})
+    if record.kind != "ingest":
+        return frozenset()
+    return frozenset((str(given.get("collection", "default")), str(file["source"])) for file in given.get("files", []))
+
+
+class _Run:
+    """One erase. What jobs refer to, and the documents they quote, is noted in Redis before either goes.
+
+    So the next run finds the rest when this one is interrupted; the notes go with the last step.
+    """
+
+    def __init__(self, have: Servers, scope: Scope, done: Erased, tell: OnProgress) -> None:
+        self._have = have
+        self._scope = scope
+        self._done = done
+        self._tell = tell
+        self._client: Any = have.client
+        self._prefix = have.settings.key_prefix
+        self._note = have.ledger.scripts.key("keeping", "erase", scope.key)
+        self._quoted = f"{self._note}:documents"
+        self._erased: set[str] = set()
+
+    def go(self) -> None:
+        """All steps."""
+        self._remember(_brought(self._have, self._scope))
+        for _ in range(_ROUNDS):
+            # Again until nothing is found: a job may be submitted, or taken from the broker, meanwhile.
+            messages = broker.erase_messages(
+                self._client, self._prefix, self._scope, self._have.settings.tenant, dry_run=False
+            )
+            self._done.messages += messages
+            if not self._round() and not messages:
+                break
+        self._contents()
+        self._await_workers()
+        with redis_errors():
+            if not self._done.unreachable:
+                self._client.delete(self._quoted)
+        self._disk()
+
+    def _remember(self, sources: Iterable[tuple[str, str]]) -> None:
+        if named := [json.dumps(one) for one in sources]:
+            with redis_errors():
+                self._client.sadd(self._quoted, *named)
+
+    def _remembered(self) -> Sources:
+        with redis_errors():
+            return frozenset((str(one[0]), str(one[1])) for one in map(json.loads, self._client.smembers(self._quoted)))
+
+    def _round(self) -> bool:
+        """Everything that is there now; returns whether there was anything."""
+        brought = self._remembered() if self._scope.job is not None else frozenset()
+        meant = documents.find(self._have.keep, self._scope, brought)
+        self._remember((one.kept.collection, name) for one in meant for name in one.sources)
+        ids = list(find.jobs_of(self._have.ledger, self._scope, self._remembered()))
+        self._stop(ids)
+        progress = False
+        for done, one in enumerate(meant, 1):
+            problem = documents.delete(self._have.keep, self._client, self._prefix, one)
+            if problem:
+                if problem not in self._done.unreachable:
+                    self._done.unreachable.append(problem)
+                continue
+            progress = True
+            self._done.passages += len(one.ids)
+            self._done.collections += one.whole
+            self._tell("documents", done, len(meant))
+        for done, job_id in enumerate(ids, 1):
+            refs = of_job(self._have.ledger.scripts, self._have.payloads, job_id)
+            if refs:
+                with redis_errors():
+                    self._client.sadd(self._note, *refs)
+            self._done.jobs += self._have.ledger.forget(job_id, self._scope.tenant)
+            self._erased.add(job_id)
+            self._tell("jobs", done, len(ids))
+        return progress or bool(ids)
+
+    def _stop(self, ids: list[str]) -> None:
+        """Cancel what waits or runs, and give the running ones time to end: they could write documents still."""
+        ledger, tenant = self._have.ledger, self._scope.tenant
+        waited_for = []
+        for job_id in ids:
+            try:
+                if ledger.get(job_id, tenant).state.final:
+                    continue
+                self._done.stopped += 1
+                if not ledger.cancel(job_id, tenant).state.final:
+                    waited_for.append(job_id)
+            except PhiqError as error:
+                if error.code != "job_not_found":
+                    raise
+        _until(lambda: not any(self._runs(one) for one in waited_for), _STOP_SECONDS)
+
+    def _runs(self, job_id: str) -> bool:
+        with redis_errors():
+            return bool(self._client.hget(self._have.ledger.scripts.key("job", job_id), "state") == "running")
+
+    def _contents(self) -> None:
+        with redis_errors():
+            refs: set[str] = set(self._client.smembers(self._note))
+        if not refs:
+            return
+        store = self._have.payloads.store
+        others = store.owners(installation(self._have.ledger.scripts))
+        if others:
+            self._done.unreachable.append(
+                f"{len(refs)} files in the content store: {len(others)} other installations use it and may need them"
+            )
+            return
+        used = marked(self._have.ledger.scripts, self._have.payloads)
+        for done, ref in enumerate(sorted(refs), 1):
+            if ref not in used:
+                self._done.contents += store.delete(ref)
+            self._tell("content store", done, len(refs))
+        with redis_errors():
+            self._client.delete(self._note)
+
+    def _await_workers(self) -> None:
+        """Its holder stops when its next write is refused; until then it has the words in memory."""
+        ledger = self._have.ledger
+        if not _until(lambda: not find.running(ledger, self._erased), _STOP_SECONDS):
+            for name, some in find.running(ledger, self._erased).items():
+                self._done.unreachable.append(
+                    f"worker {name} still holds {len(some)} of the jobs in memory; what it writes is refused. "
+                    "Repeat the command when it has let go, or end it"
+                )
+
+    def _disk(self) -> None:
+        self._tell("rewriting files", 0, 2)
+        self._done.unreachable += disk.rewrite_redis(self._client, self._have.redis_here)
+        self._tell("rewriting files", 1, 2)
+        url = self._have.settings.chroma_url or ""
+        self._done.unreachable += disk.compact_chroma(self._have.chroma_here, url)
+        self._tell("rewriting files", 2, 2)
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.1)
+    return True
