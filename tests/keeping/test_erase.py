@@ -12,9 +12,9 @@ import pytest
 
 from gateway.cli.connection import using
 from gateway.client import Client, ClientJob
-from workers.errors import JobNotFound
 from workers.erase.run import Erased, erase
 from workers.erase.scope import Scope, ScopeInvalid
+from workers.errors import JobNotFound
 from workers.jobs import State
 from workers.settings import Settings
 from workers.stack import Stack
@@ -152,9 +152,10 @@ def test_an_interrupted_erase_is_finished_by_the_next(place: Place, monkeypatch:
     def crash(_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("workers.erase.run._Run._contents", crash)
-        place.erase(subject="c-3")
+        with pytest.raises(KeyboardInterrupt):
+            place.erase(subject="c-3")
     assert place.holds(word)
     gone = place.erase(subject="c-3")
     assert (gone.jobs, gone.contents) == (0, 2)

@@ -23,6 +23,36 @@ _LEFT_OUT = ("workers", "seen", "boot", "pause", "beat:lock", "beat::lock")
 _LEFT_OUT_BELOW = ("op:", "keeping:", "writer:", "broker:phiq.worker.")
 """What belongs to the processes of one moment. A worker's list, a lock or a nonce of then is of no use later."""
 
+_IN_SCRIPT, _LARGE = 200, 262_144
+_SCRIPT = """
+local found = redis.call('SCAN', ARGV[2], 'MATCH', ARGV[1] .. '*', 'COUNT', ARGV[3])
+local out, keys, jobs, large = {}, 0, 0, {}
+local function kept(name)
+  local below = false
+  for i = 6, #ARGV do
+    if ARGV[i] == '' then below = true
+    elseif below and string.sub(name, 1, #ARGV[i]) == ARGV[i] then return false
+    elseif not below and name == ARGV[i] then return false end
+  end
+  return true
+end
+for _, key in ipairs(found[2]) do
+  local name = string.sub(key, #ARGV[1] + 1)
+  local value = kept(name) and redis.call('DUMP', key)
+  if value and #value > tonumber(ARGV[5]) then
+    table.insert(large, key)
+  elseif value then
+    local left = redis.call('PTTL', key)
+    table.insert(out, struct.pack('>I4i8I8', #key, left >= 0 and tonumber(ARGV[4]) + left or -1, #value))
+    table.insert(out, key)
+    table.insert(out, value)
+    keys = keys + 1
+    if string.sub(name, 1, 4) == 'job:' then jobs = jobs + 1 end
+  end
+end
+return {found[1], keys, jobs, table.concat(out), large}
+"""
+
 
 @dataclass
 class Dumped:
@@ -60,9 +90,6 @@ def dump(client: redis.Redis, prefix: str, out: IO[bytes], limit: float, busy: C
     Raises:
         BackupFailed: it took too long, or Redis allows no pause, while somebody may write.
     """
-    with redis_errors():
-        # Before the pause: a first look at all keys warms what is cold and tells how many there are.
-        total = sum(1 for _ in client.scan_iter(match=f"{prefix}:*", count=5000))
     began = time.monotonic()
     with _held(client, limit) as paused:
         done = _write(client, prefix, out)
@@ -70,7 +97,7 @@ def dump(client: redis.Redis, prefix: str, out: IO[bytes], limit: float, busy: C
     if paused and done.held < limit:
         return done
     if busy():
-        why = f"its {total:,} keys took {done.held:.1f} s to read" if paused else "it does not allow CLIENT PAUSE"
+        why = f"its {done.keys:,} keys took {done.held:.1f} s to read" if paused else "it does not allow CLIENT PAUSE"
         raise BackupFailed(
             f"Redis can't be read at one instant while phiq works: {why}.",
             hint="Stop phiq (phiq down, or its workers), then repeat the command.",
@@ -95,7 +122,8 @@ def load(client: redis.Redis, prefix: str, source: IO[bytes]) -> Loaded:
     def flush() -> None:
         pipe = client.pipeline(transaction=False)
         for key, until, value in batch:
-            pipe.restore(key, max(until, 0), value, absttl=until >= 0)
+            # A scan may have shown a key twice.
+            pipe.restore(key, max(until, 0), value, replace=True, absttl=until >= 0)
         try:
             pipe.execute()
         except library.ResponseError as error:
@@ -163,33 +191,54 @@ def _held(client: redis.Redis, seconds: float) -> Iterator[bool]:
 
 
 def _write(client: Any, prefix: str, out: IO[bytes]) -> Dumped:
+    """Read all keys and write them; as fast as can be, since writers wait."""
     done = Dumped()
-    skipped = {f"{prefix}:{name}" for name in _LEFT_OUT}
-    below = tuple(f"{prefix}:{name}" for name in _LEFT_OUT_BELOW)
     with redis_errors():
         now = _clock(client)
-        cursor: Any = 0
-        seen: set[str] = set()
+        # EVAL_RO may run while writers are held; older servers have only EVAL, which may not.
+        packed = int(str(client.info("server")["redis_version"]).split(".")[0]) >= 7
+        cursor = "0"
         while True:
-            cursor, found = client.scan(cursor, match=f"{prefix}:*", count=_AT_ONCE)
-            keys = [key for key in found if key not in seen and key not in skipped and not key.startswith(below)]
-            seen.update(keys)
-            pipe = client.pipeline(transaction=False)
-            for key in keys:
-                pipe.dump(key)
-                pipe.pttl(key)
-            replies = pipe.execute()
-            for key, value, left in zip(keys, replies[::2], replies[1::2], strict=True):
-                if value is None:
-                    continue  # expired between two commands
-                name = key.encode()
-                out.write(_HEAD.pack(len(name), now + left if left >= 0 else -1, len(value)))
-                out.write(name)
-                out.write(value)
-                done.keys += 1
-                done.jobs += key.startswith(f"{prefix}:job:")
-            if int(cursor) == 0:
+            if packed:
+                cursor, large = _pack(client, prefix, cursor, now, out, done)
+            else:
+                number, large = client.scan(cursor, match=f"{prefix}:*", count=_AT_ONCE)
+                cursor = str(number)
+            _each(client, [key for key in large if _kept(key, prefix)], now, out, done, prefix)
+            if cursor == "0":
                 return done
+
+
+def _pack(client: Any, prefix: str, cursor: str, now: int, out: IO[bytes], done: Dumped) -> tuple[str, list[str]]:
+    """Let Redis write some entries by itself; returns where to go on, and the keys that are too large for that."""
+    arguments = (f"{prefix}:", cursor, _IN_SCRIPT, now, _LARGE, *_LEFT_OUT, "", *_LEFT_OUT_BELOW)
+    reply = client.execute_command("EVAL_RO", _SCRIPT, 0, *arguments, NEVER_DECODE=[])
+    out.write(reply[3])
+    done.keys += reply[1]
+    done.jobs += reply[2]
+    return reply[0].decode(), [key.decode() for key in reply[4]]
+
+
+def _each(client: Any, keys: list[str], now: int, out: IO[bytes], done: Dumped, prefix: str) -> None:
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.dump(key)
+        pipe.pttl(key)
+    replies = pipe.execute() if keys else []
+    for key, value, left in zip(keys, replies[::2], replies[1::2], strict=True):
+        if value is None:
+            continue  # expired between two commands
+        name = key.encode()
+        out.write(_HEAD.pack(len(name), now + left if left >= 0 else -1, len(value)))
+        out.write(name)
+        out.write(value)
+        done.keys += 1
+        done.jobs += key.startswith(f"{prefix}:job:")
+
+
+def _kept(key: str, prefix: str) -> bool:
+    name = key.removeprefix(f"{prefix}:")
+    return name not in _LEFT_OUT and not name.startswith(_LEFT_OUT_BELOW)
 
 
 def _entries(source: IO[bytes]) -> Iterator[tuple[str, int, bytes]]:
