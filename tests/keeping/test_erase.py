@@ -178,6 +178,26 @@ def test_a_whole_tenant_goes_and_no_other(place: Place) -> None:
     assert jobs["zeta"].record.state is State.SUCCEEDED
 
 
+def test_the_command_says_what_it_did_and_asks_first(place: Place) -> None:
+    import json
+
+    from typer.testing import CliRunner
+
+    from gateway.cli import app
+
+    run = CliRunner().invoke
+    job = place.client.submit("complete", "one", model="fake:echo", subject="c-5")
+    job.result(timeout=60)
+    assert run(app, ["erase"]).exit_code == 2
+    assert run(app, ["erase", "--subject", "c-5"]).exit_code == 2, "it must not go on where nobody can be asked"
+    assert job.record.state is State.SUCCEEDED
+    counted = run(app, ["erase", "--subject", "c-5", "--dry-run", "--json"])
+    assert json.loads(counted.stdout)["jobs"] == 1
+    assert "Erased: 1 jobs" in run(app, ["erase", "--subject", "c-5", "--yes"]).stdout
+    with pytest.raises(JobNotFound):
+        _ = job.record
+
+
 def test_a_scope_must_be_clear() -> None:
     with pytest.raises(ScopeInvalid):
         Scope("default", subject="a", job="0" * 32)

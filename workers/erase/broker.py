@@ -58,11 +58,18 @@ def _jobs(message: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The job in a message and the id it will have; nothing when it is no message of ours."""
     try:
         outer = json.loads(message)
-        body = json.loads(base64.b64decode(outer["body"]))
-        task_id = str(outer["headers"]["id"]).replace("-", "").lower()
-        job = body[0][0]
+        raw, encoding = outer["body"], outer.get("properties", {}).get("body_encoding")
+        body = json.loads(base64.b64decode(raw) if encoding == "base64" else raw)
+        # Celery's second protocol, and its first.
+        args, kwargs, number = (
+            (body[0], body[1], outer["headers"]["id"])
+            if isinstance(body, list)
+            else (body.get("args", []), body.get("kwargs", {}), body["id"])
+        )
+        job = args[0] if args else kwargs["job"]
         job = json.loads(job) if isinstance(job, str) else job
-    except (ValueError, TypeError, LookupError):
+        task_id = str(number).replace("-", "").lower()
+    except (ValueError, TypeError, LookupError, AttributeError):
         return
     if isinstance(job, dict):
         yield task_id, job
