@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from workers.keeping_lock import KeepingBusy, keeping_lock
 from workers.ledger.refs import installation, marked
 from workers.ledger.scripts import Scripts
 from workers.payloads import Payloads
+
+if TYPE_CHECKING:
+    from workers.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +29,21 @@ class Swept:
     bytes: int = 0
     unfinished: int = 0
     shared: tuple[str, ...] = ()
+
+
+def sweep_now(ledger: Ledger) -> None:
+    """The chore: sweep, unless a backup or an erase is under way; the next one comes soon enough.
+
+    Raises:
+        RedisUnavailable, ContentUnavailable: as `sweep`.
+    """
+    if ledger.payloads is None:
+        return
+    try:
+        with keeping_lock(ledger.scripts.client, ledger.config.prefix, patience=1.0):
+            sweep(ledger.scripts, ledger.payloads)
+    except KeepingBusy:
+        log.info("content store: not swept now, a backup or an erase is under way")
 
 
 def sweep(scripts: Scripts, payloads: Payloads, older_than: float = GRACE) -> Swept:

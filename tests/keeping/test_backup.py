@@ -67,6 +67,11 @@ def test_what_was_backed_up_while_it_ran_answers_elsewhere(
         assert client.job(running.id).record.attempts[0].outcome == "released"
         answer = client.submit("chat", "How long does the warranty of the Loop last?").result(timeout=120)
         assert "thirty-one months" in answer.text
+    stopped = backup(there, tmp_path / "stopped.tar")
+    assert stopped.manifest is not None
+    assert not stopped.manifest.running
+    assert stopped.manifest.jobs == made.manifest.jobs + 1
+    assert stopped.manifest.passages == made.manifest.passages
 
 
 def test_a_backup_of_a_stopped_phiq_needs_no_worker(tmp_path: Path, redis_binary: str) -> None:

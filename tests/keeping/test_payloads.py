@@ -17,9 +17,10 @@ from agents.contract import CompletionResult
 from workers.content import ContentStore
 from workers.errors import ContentMissing, ContentUnavailable, StorageFull
 from workers.jobs import Capability, JobRecord, State, parse_job
+from workers.keeping_lock import KeepingBusy, keeping_lock
 from workers.ledger import Ledger, LedgerConfig
 from workers.payloads import Payloads
-from workers.sweep import sweep
+from workers.sweep import sweep, sweep_now
 
 LARGE = "a long story " * 500
 
@@ -213,6 +214,18 @@ def test_a_store_that_others_use_is_not_swept(ledger: Ledger, content: ContentSt
     assert len(list(content.stored())) == 1
     client.flushall()  # a ledger that lost everything is another installation too
     assert len(sweep(ledger.scripts, ledger.payloads).shared) == 2
+
+
+def test_no_sweep_while_a_backup_reads(ledger: Ledger, content: ContentStore, client: redis.Redis) -> None:
+    content.put(b"old", "a")
+    _age(content)
+    with keeping_lock(client, "phiq"):
+        sweep_now(ledger)
+        assert len(list(content.stored())) == 1
+        with pytest.raises(KeepingBusy), keeping_lock(client, "phiq", patience=0.1):
+            pass
+    sweep_now(ledger)
+    assert list(content.stored()) == []
 
 
 def test_leftovers_of_broken_uploads_go(ledger: Ledger, content: ContentStore) -> None:
