@@ -5,15 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from workers.keeping_lock import KeepingBusy, keeping_lock
 from workers.ledger.refs import installation, marked
 from workers.ledger.scripts import Scripts
 from workers.payloads import Payloads
-
-if TYPE_CHECKING:
-    from workers.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -31,26 +26,12 @@ class Swept:
     shared: tuple[str, ...] = ()
 
 
-def sweep_now(ledger: Ledger) -> None:
-    """The chore: sweep, unless a backup or an erase is under way; the next one comes soon enough.
-
-    Raises:
-        RedisUnavailable, ContentUnavailable: as `sweep`.
-    """
-    if ledger.payloads is None:
-        return
-    try:
-        with keeping_lock(ledger.scripts.client, ledger.config.prefix, patience=1.0):
-            sweep(ledger.scripts, ledger.payloads)
-    except KeepingBusy:
-        log.info("content store: not swept now, a backup or an erase is under way")
-
-
 def sweep(scripts: Scripts, payloads: Payloads, older_than: float = GRACE) -> Swept:
     """Delete what was put more than ``older_than`` seconds ago and no record refers to.
 
     A waiting, delayed or running job, and a dead letter, are records like any other: what they need stays. A file
-    that is put again meanwhile stays too, since its time is looked at once more before it goes.
+    that is put again meanwhile stays too, since its time is looked at once more before it goes. Whoever calls this
+    holds the `keeping_lock`: a backup or an erase relies on what is there.
 
     Raises:
         RedisUnavailable, ContentUnavailable: nothing more is deleted; the next sweep goes on.
