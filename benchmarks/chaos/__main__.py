@@ -18,12 +18,17 @@ from benchmarks.chaos.run import run
 def main() -> int:
     """Run, print, and answer with the exit code: 1 when a job suffered or the run could not show it."""
     given = _arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     console = Console()
     outcomes: list[Outcome] = []
-    for options in _runs(given):
-        outcomes.append(run(options, console))
-        show(outcomes[-1], console)
+    try:
+        for options in _runs(given):
+            outcomes.append(run(options, console))
+            show(outcomes[-1], console)
+    except KeyboardInterrupt:
+        console.print("interrupted: nothing is left running, and nothing was counted")
+        return 130
     if given.out:
         save(outcomes, given.out)
         console.print(f"written to {given.out}")

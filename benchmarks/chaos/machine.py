@@ -193,7 +193,13 @@ class Machine:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End every process that was started, workers first."""
+        """End every process that was started, and the servers when those who need them are gone."""
+        servers = ("redis", "chroma", "proxy")
+        for part in self.parts.values():
+            part.thaw()
+            part.wanted = False
+            if part.name not in servers and part.running and part.child is not None:
+                os.kill(part.child.pid, signal.SIGTERM)  # all at once; each is waited for below
         for part in reversed(self.parts.values()):
             part.stop()
 

@@ -185,6 +185,8 @@ def _show_recoveries(outcome: Outcome, console: Console) -> None:
             within = sum(value <= TARGET for value in seconds) / len(seconds)
             table.add_row(name, str(len(seconds)), *(f"{value:.1f}" for value in spread(seconds)), f"{within:.0%}")
     console.print(table)
+    if not first:
+        return
     console.print("From the kill (jobs whose worker was killed for the first time), by seconds:")
     for line in histogram([one.seconds for one in rows["killed"]]):
         console.print(line, highlight=False)

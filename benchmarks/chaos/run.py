@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -46,7 +47,10 @@ def run(options: Options, console: Console) -> Outcome:
             _break(options, machine, script, clients, progress, task)
             _revive(options, clients, progress, task)
             _count(options, machine, clients, progress, task)
+        runs = witness.read_runs(testimony)
     finally:
+        # A second Ctrl-C must not leave half of the processes behind.
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         script.stop()
         if clients is not None:
             clients.give_up()
@@ -54,13 +58,12 @@ def run(options: Options, console: Console) -> Outcome:
         if clients is not None:
             clients.join(5.0)
             clients.close()
-    try:
-        runs = witness.read_runs(testimony)
-    finally:
         if options.keep:
             console.print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     outcome = Outcome(
         options=options,
         jobs=clients.transcripts,
