@@ -18,6 +18,7 @@ from workers.ledger.scripts import redis_errors
 
 if TYPE_CHECKING:
     from workers.ledger import Ledger
+    from workers.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,11 @@ class Chore:
     name: str
     every: float
     do: Callable[[], object]
+
+
+def chores(ledger: Ledger, settings: Settings) -> list[Chore]:
+    """All there are."""
+    return [Chore("sweep", settings.sweep_seconds, lambda: _sweep(ledger))]
 
 
 def keep_house(ledger: Ledger, chores: list[Chore], stop: threading.Event, look: float = _LOOK) -> None:
@@ -52,3 +58,13 @@ def keep_house(ledger: Ledger, chores: list[Chore], stop: threading.Event, look:
                 log.warning("housekeeping (%s): %s", chore.name, error.message)
             except Exception:
                 log.exception("housekeeping (%s) failed", chore.name)
+
+
+def _sweep(ledger: Ledger) -> None:
+    """Take out of the content store what no job needs; not while a backup or an erase relies on it."""
+    from workers.keeping_lock import keeping_lock
+    from workers.sweep import sweep
+
+    if ledger.payloads is not None:
+        with keeping_lock(ledger.scripts.client, ledger.config.prefix):
+            sweep(ledger.scripts, ledger.payloads)

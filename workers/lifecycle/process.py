@@ -24,6 +24,7 @@ from workers.lifecycle.alone import run_alone
 from workers.lifecycle.broker import Broker
 from workers.lifecycle.execute import execute
 from workers.lifecycle.gate import Gate
+from workers.lifecycle.housekeeping import chores, keep_house
 from workers.lifecycle.intake import intake
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
@@ -80,6 +81,7 @@ class WorkerProcess:
                 ("intake", intake, (self.draining,)),
                 ("canary", self._listen_for_messages, ()),
                 ("look", log_findings, (settings,)),
+                ("chores", keep_house, (self.ledger, chores(self.ledger, settings), self.draining)),
             )
         ]
 
