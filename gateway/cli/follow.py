@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli import show
 from gateway.cli.io import Io
-from gateway.cli.why import why
 from knowledge.errors import PhiqError
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def _explaining(io: Io, job: ClientJob[Any]) -> Iterator[Status]:
             if waiting.reason == "not_waiting":
                 return
             if not done.is_set():
-                status.say(f"Waiting: {why(waiting)}")
+                status.say(f"Waiting: {waiting.message}")
 
     thread = threading.Thread(target=explain, name="explain", daemon=True)
     if not io.json:

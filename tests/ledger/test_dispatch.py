@@ -122,7 +122,7 @@ def test_a_dispatch_whose_reply_was_lost_says_the_same_again(ledger, submit, cli
     alive(ledger, slots=2)
     for _ in range(6):
         submit()
-    args = ("nonce", 5000, 0, "generate.interactive", 4, "phiq:broker:phiq.generate.interactive", "", "")
+    args = ("nonce", 5000, 0, "", "generate.interactive", 4, "phiq:broker:phiq.generate.interactive", "", "")
     first = ledger.scripts.run("dispatch", *args)
     assert len(first) == 8
     assert ledger.scripts.run("dispatch", *args) == first

@@ -188,7 +188,7 @@ def test_the_scripts_use_only_what_redis_6_2_knows():
     known = set(
         "TIME HMGET HSET HDEL HGET HGETALL HSETNX HINCRBY XADD XLEN XTRIM XRANGE XREVRANGE ZADD ZREM ZSCORE ZRANGE "  # noqa: SIM905
         "ZCARD ZRANK ZPOPMIN ZRANGEBYSCORE ZREMRANGEBYSCORE SADD GET SET DEL EXISTS EXPIRE PEXPIRE APPEND PUBLISH "
-        "LRANGE LLEN RPUSH STRLEN PERSIST SREM SCARD SMEMBERS SISMEMBER SMISMEMBER SRANDMEMBER".split()
+        "LRANGE LLEN RPUSH LPUSH STRLEN PERSIST SREM SCARD SMEMBERS SISMEMBER SMISMEMBER SRANDMEMBER".split()
     )
     for script in (resources.files("workers.ledger") / "lua").iterdir():
         used = set(re.findall(r"redis\.call\('(\w+)'", script.read_text("utf-8")))

@@ -2,6 +2,9 @@
 
 The backlog stays in the ledger, where it can be ordered, counted and explained. A message is only an id; sending
 one twice is harmless, since a second claim is refused.
+
+Workers look once a second. What they find out (who serves what, with how many slots) is left in the ledger as a plan,
+by which `submit`, `claim` and `settle` hand out at once what there is room for, in their own step.
 """
 
 from __future__ import annotations
@@ -19,10 +22,15 @@ Send = Callable[[str, str], None]
 """Takes the ledger's queue name and a job's id, and puts a message on the broker."""
 
 
-def dispatch(scripts: Scripts, config: LedgerConfig, workers: list[WorkerInfo], send: Send) -> int:
+def dispatch(scripts: Scripts, config: LedgerConfig, workers: list[WorkerInfo], send: Send | None = None) -> int:
     """Fill the windows of all queues that somebody serves; returns how many messages were sent.
 
-    A message that could not be sent (the broker's exception passes through) is sent again after ``resend_after``.
+    Args:
+        scripts: Where the jobs are.
+        config: The ledger's.
+        workers: Those alive.
+        send: Sends a message. Without it the script puts it into the broker's list, which is in the same Redis. One
+            that could not be sent (the exception passes through) is sent again after ``resend_after``.
     """
     capabilities = [one for one in Capability if registry.slots(workers, one)]
     if not capabilities:
@@ -33,9 +41,11 @@ def dispatch(scripts: Scripts, config: LedgerConfig, workers: list[WorkerInfo], 
         window = 2 * registry.slots(workers, capability)
         most, counted = _batch(config, workers, capability) if lane is Lane.BATCH else ("", "")
         args += [queue, window, names.broker_prefix(config.prefix) + names.celery_queue(queue), most, counted]
-    out = scripts.run("dispatch", uuid.uuid4().hex, round(config.resend_after * 1000), config.tenant_running, *args)
-    for queue, job_id in zip(out[::2], out[1::2], strict=True):
-        send(queue, job_id)
+    resend, holds = round(config.resend_after * 1000), "" if send else round(config.worker_ttl * 1000)
+    out = scripts.run("dispatch", uuid.uuid4().hex, resend, config.tenant_running, holds, *args)
+    if send is not None:
+        for queue, job_id in zip(out[::2], out[1::2], strict=True):
+            send(queue, job_id)
     return len(out) // 2
 
 

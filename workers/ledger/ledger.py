@@ -48,7 +48,7 @@ class Ledger(Operations):
 
     def submit(self, job: Job, *, model: str, capability: Capability, job_id: str | None = None) -> JobRecord:
         """Take a job; see `workers.ledger.submit.submit` for what it raises."""
-        known = submit.submit(
+        known, fields = submit.submit(
             self.scripts,
             self.config,
             job,
@@ -57,7 +57,7 @@ class Ledger(Operations):
             job_id=job_id,
             payloads=self.payloads,
         )
-        return self.get(known, job.tenant)
+        return self.get(known, job.tenant) if fields is None else records.to_record(fields)
 
     def get(self, job_id: str, tenant: str) -> JobRecord:
         """The whole record, contents and result included.
@@ -223,8 +223,8 @@ class Ledger(Operations):
         if is_job_id(job_id):
             self.scripts.run("unreserve", job_id, worker)
 
-    def dispatch(self, send: dispatch.Send, workers: _Workers | None = None) -> int:
-        """Hand jobs to the broker up to the window; ``send(queue, job_id)`` puts one message."""
+    def dispatch(self, send: dispatch.Send | None = None, workers: _Workers | None = None) -> int:
+        """Hand jobs to the broker up to the window; ``send(queue, job_id)`` puts one message, else it is done here."""
         return dispatch.dispatch(self.scripts, self.config, self.workers() if workers is None else workers, send)
 
     def reap(self) -> reap.Reaped:

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 # Redis 6.2 wraps an error inside a script in words of its own, so these are looked for anywhere in it.
 _NO_ROOM = ("OOM command not allowed", "MISCONF ")
 _NOT_NOW = ("NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY ", "TRYAGAIN")
+_HAND_OUT = {"submit", "claim", "settle", "dispatch"}
+"""Scripts that may send messages."""
 
 
 @cache
 def source(name: str) -> str:
     """The text of a script, with what all scripts share before it."""
     folder = resources.files("workers.ledger") / "lua"
-    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", name))
+    parts = ("prelude", "handout", name) if name in _HAND_OUT else ("prelude", name)
+    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 
 
 class Scripts:

@@ -47,8 +47,11 @@ def submit(
     capability: Capability,
     job_id: str | None = None,
     payloads: Payloads | None = None,
-) -> str:
-    """Write a job down and put it in line; returns its id, or that of the same request made earlier.
+) -> tuple[str, dict[str, str] | None]:
+    """Write a job down and put it in line.
+
+    Returns:
+        Its id and its record's fields, as they are now; or the id of the same request made earlier, and None.
 
     Raises:
         JobInvalid: it holds what can't be written as JSON.
@@ -130,7 +133,16 @@ def submit(
             subject=key or known,
             job_id=known,
         )
-    return str(known)
+    if outcome == "same":
+        return str(known), None
+    times = dict(zip(("state", "submitted", "available", "expires", "deadline"), map(str, more), strict=True))
+    record = {
+        "id": job_id,
+        "tenant": job.tenant,
+        "job": payload,
+        **{name: str(value) for name, value in fields.items()},
+    }
+    return job_id, record | {name: value for name, value in times.items() if value}
 
 
 def _come_back(scripts: Scripts, config: LedgerConfig, queue: str) -> float:

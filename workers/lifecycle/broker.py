@@ -1,4 +1,4 @@
-"""Messages this worker puts on the broker: job ids for everybody, canaries for itself."""
+"""Messages this worker sends by way of Celery: canaries for itself. Job ids are sent by the ledger."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ class Broker:
 
     def __init__(self) -> None:
         self.error = ""
-
-    def send(self, queue: str, job_id: str) -> None:
-        """Hand a job's id to whoever serves a queue (the ledger's name of it).
-
-        Raises:
-            RedisUnavailable: the broker does not take it; the ledger sends it again when nobody claims the job.
-        """
-        from workers.app import app
-
-        with self._noting():
-            app.send_task("phiq.run", args=[job_id], queue=names.celery_queue(queue), retry=False)
 
     def send_canary(self, worker: str) -> None:
         """Put a message into the queue that only this worker reads.

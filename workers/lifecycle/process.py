@@ -17,14 +17,12 @@ from knowledge.errors import PhiqError, ServiceError
 from workers.celery_config import served
 from workers.connections import redis_client
 from workers.doctor.redis_look import log_findings
-from workers.ledger import Attempt, Ledger, MustRunAlone, WorkerInfo
+from workers.ledger import Attempt, Ledger, WorkerInfo
 from workers.lifecycle import canary, drain
 from workers.lifecycle.about import describe
-from workers.lifecycle.alone import run_alone
 from workers.lifecycle.broker import Broker
 from workers.lifecycle.execute import execute
 from workers.lifecycle.gate import Gate
-from workers.lifecycle.housekeeping import chores, keep_house
 from workers.lifecycle.intake import intake
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
@@ -81,7 +79,6 @@ class WorkerProcess:
                 ("intake", intake, (self.draining,)),
                 ("canary", self._listen_for_messages, ()),
                 ("look", log_findings, (settings,)),
-                ("chores", keep_house, (self.ledger, chores(self.ledger, settings), self.draining)),
             )
         ]
 
@@ -97,17 +94,16 @@ class WorkerProcess:
     def run(self, job_id: str) -> None:
         """Run a job if it is to be had; returns when it ended here, one way or the other."""
         self.canary.heard()
-        with self._occupied():
+        with self._occupied(), self.gate.shared(_AT_GATE, self.draining.is_set) as inside:
+            if not inside or self.draining.is_set():
+                return
             try:
-                try:
-                    with self.gate.shared(_AT_GATE, self.draining.is_set) as inside:
-                        if inside and not self.draining.is_set():
-                            self.work(self.ledger.claim(job_id, self.name))
-                except MustRunAlone:
-                    run_alone(self, job_id)
+                attempt = self.ledger.claim(job_id, self.name)
             except PhiqError as error:
                 # Its message is gone, but the ledger sends another when nobody claims it.
                 log.warning("job %s not claimed: %s", job_id[:64], error.message)
+                return
+            self._work(attempt)
 
     def drain(self, seconds: float, code: int = 0) -> None:
         """Take no more jobs, let the running ones end, give back what is left after ``seconds``; see `drain.drain`."""
@@ -126,12 +122,10 @@ class WorkerProcess:
             log.warning("not taken off the list: %s", error.message)
         self.runner.close()
 
-    def work(self, attempt: Attempt | None) -> None:
-        """Run a claimed job to its end, whichever; nothing when there is none."""
+    def _work(self, attempt: Attempt | None) -> None:
         if attempt is not None:
             with self.keeper.hold(attempt):
                 execute(attempt, self.runner)
-            self._wake.set()
 
     @contextmanager
     def _occupied(self) -> Iterator[None]:
@@ -172,7 +166,7 @@ class WorkerProcess:
                     for job_id, state in self.ledger.reap().lost.items():
                         log.warning("job %s was lost by its worker: now %s", job_id, state)
                     workers = self.ledger.workers()
-                self.ledger.dispatch(self.broker.send, workers)
+                self.ledger.dispatch(workers=workers)
             except PhiqError as error:
                 log.warning("%s", error.message)
             except Exception:

@@ -28,6 +28,11 @@ class _Channel:
             _dropped("?", error)
             return None
 
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        # Celery acknowledges also what is consumed without (the ledger's messages), and kombu would go to Redis for it.
+        if delivery_tag in self.qos._delivered:  # type: ignore[attr-defined]  # noqa: SLF001 - kombu has no other list
+            super().basic_ack(delivery_tag, multiple)  # type: ignore[misc]  # of the channel it is mixed into
+
 
 class _Transport:
     def _deliver(self, message: Any, queue: str) -> None:

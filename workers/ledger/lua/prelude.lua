@@ -108,7 +108,6 @@ local function line_up(id)
     redis.call('ZREM', P .. 'rested:' .. queue, tenant)
     redis.call('SADD', P .. 'queues', queue)
   end
-  redis.call('PUBLISH', P .. 'signals', 'dispatch')
 end
 
 -- Into the line, as queued.
@@ -117,6 +116,7 @@ local function enqueue(id)
   if job(id).available then unset(id, 'available') end
   line_up(id)
   watch_limits(id)
+  redis.call('PUBLISH', P .. 'signals', 'dispatch')
 end
 
 -- Puts a job aside until an instant.

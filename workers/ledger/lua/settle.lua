@@ -40,4 +40,5 @@ else
   finish(id, outcome)
 end
 redis.call('HSET', key, 'nonce', ARGV[3], 'reply', state)
+freed(at.queue, at.tenant)
 return state

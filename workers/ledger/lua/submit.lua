@@ -1,6 +1,6 @@
 -- ARGV: id, tenant, queue, idempotency key or '', fingerprint, then durations in ms (delay, expires or '',
 -- deadline or ''), jobs that a tenant without limits of its own may have waiting (0: no limit), then field, value, …
--- of the record. Returns {made|same|conflict, id} or {quota, jobs waiting, limit}.
+-- of the record. Returns {made, id, state and times}, {same|conflict, id} or {quota, jobs waiting, limit}.
 -- The first write is one that Redis refuses when it is full, so a refused job leaves nothing behind.
 local id, tenant, queue, idem, print = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = job_key(id)
@@ -45,5 +45,6 @@ else
   line_up(id)
   watch_limits(id)
   tell(id, 'state', 's', 'queued')
+  if not hand_out(queue) then redis.call('PUBLISH', P .. 'signals', 'dispatch') end
 end
-return {'made', id}
+return {'made', id, at.state, at.submitted, at.available or '', at.expires or '', at.deadline or ''}
