@@ -34,6 +34,8 @@ def exit_code(error: PhiqError) -> int:
         return UNAVAILABLE
     if error.code in _ENDED:
         return ENDED
+    if error.code == UsageInvalid.code:
+        return USAGE
     return USER if error.fault == "user" else SERVICE
 
 

@@ -32,6 +32,7 @@ from workers.jobs import (
     EmbedJob,
     IngestJob,
     Job,
+    Lane,
     SearchJob,
     SummarizeJob,
     TranslateJob,
@@ -109,7 +110,7 @@ class Runner:
         """The chain for a job and its input; imports only the one that is needed."""
         if uri.scheme == "extractive":
             return self._extractive(job)
-        model = self._have.registry.get(str(uri)).chat_model(job.options, stop)
+        model = self._have.registry.get(str(uri)).chat_model(job.options, stop, batch=job.lane is Lane.BATCH)
         match job:
             case ChatJob():
                 from agents.chat import build_chat

@@ -57,7 +57,7 @@ def demo(
 
 
 def _tour(io: Io, settings: Settings) -> None:
-    from gateway.cli import documents, jobs, work
+    from gateway.cli import documents, records, work
 
     shared: dict[str, Any] = {}
     with _step(io, "Load a handbook: pages, a table, a Word file and a PDF", f"ingest {_near('handbook')}"):
@@ -82,7 +82,7 @@ def _tour(io: Io, settings: Settings) -> None:
     with _step(io, title, f"translate {shlex.quote(sentence)} --to German", expected="needs_model" if without else ""):
         work.translate(io, shared, [sentence], target="German")
     with _step(io, "What the queue did", "jobs --limit 5"):
-        jobs.jobs(io, limit=5)
+        records.list_jobs(io, limit=5)
 
 
 def _settings(base: Settings, folder: Path, model: str | None) -> tuple[Settings, str]:

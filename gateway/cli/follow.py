@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli import show
 from gateway.cli.io import Io
+from gateway.cli.why import why
 from knowledge.errors import PhiqError
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _explaining(io: Io, job: ClientJob[Any]) -> Iterator[Status]:
             if waiting.reason == "not_waiting":
                 return
             if not done.is_set():
-                status.say(f"Waiting: {waiting.message}")
+                status.say(f"Waiting: {why(waiting)}")
 
     thread = threading.Thread(target=explain, name="explain", daemon=True)
     if not io.json:

@@ -1,11 +1,10 @@
-"""up, down, doctor, workers: phiq on this machine."""
+"""up, down, doctor: phiq on this machine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +12,6 @@ from gateway.cli.command import command
 from gateway.cli.io import Io, clean
 
 if TYPE_CHECKING:
-    from workers.ledger import WorkerInfo
     from workers.stack import Part, StackEvent
 
 PANEL = "This machine"
@@ -21,7 +19,7 @@ PANEL = "This machine"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for function in (up, down, doctor, workers):
+    for function in (up, down, doctor):
         command(app, function.__name__, rich_help_panel=PANEL)(function)
 
 
@@ -80,30 +78,6 @@ def doctor(io: Io) -> None:
                 io.out.print(Text(f"      → {clean(check.fix)}", style="cyan"), soft_wrap=True)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(SERVICE)
-
-
-def workers(io: Io) -> None:
-    """List the workers: what they serve, hold in memory and do."""
-    from gateway.cli.connection import connect
-
-    found = cast("Sequence[WorkerInfo]", connect().service.workers())
-    if io.json:
-        io.document([worker.model_dump(mode="json") for worker in found])
-    elif not found:
-        io.note("No worker runs. Start one with: phiq up")
-    else:
-        rows = [
-            (
-                worker.name,
-                "draining" if worker.draining else "ready",
-                " ".join(str(one) for one in worker.serves),
-                f"{len(worker.running)} of {worker.slots}",
-                " ".join([*worker.hosts, *(f"{uri} (loading)" for uri in worker.loading)]) or "-",
-                f"{worker.seen_ago:.0f} s ago",
-            )
-            for worker in found
-        ]
-        io.table(("worker", "state", "serves", "jobs", "models", "seen"), rows)
 
 
 def show_parts(io: Io, parts: list[Part]) -> None:

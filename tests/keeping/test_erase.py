@@ -17,7 +17,7 @@ from workers.erase.scope import Scope, ScopeInvalid
 from workers.errors import JobNotFound
 from workers.jobs import State
 from workers.settings import Settings
-from workers.stack import Stack
+from workers.stack import Stack, state
 
 
 @dataclass
@@ -196,6 +196,35 @@ def test_the_command_says_what_it_did_and_asks_first(place: Place) -> None:
     assert "Erased: 1 jobs" in run(app, ["erase", "--subject", "c-5", "--yes"]).stdout
     with pytest.raises(JobNotFound):
         _ = job.record
+
+
+def test_a_frozen_worker_brings_nothing_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., Any]
+) -> None:
+    import psutil
+
+    monkeypatch.setattr("workers.erase.run._STOP_SECONDS", 1.0)
+    word = _word()
+    job = place.client.submit("complete", f"{word} " * 100, model="fake:echo?rate=10", subject="c-6")
+    wait_until(lambda: word in "".join(event.text for event in _so_far(job)), 60)
+    found = state.read(place.settings.data_dir)
+    worker = psutil.Process(found.part("worker").process.pid)  # type: ignore[union-attr]
+    worker.suspend()
+    try:
+        gone = place.erase(subject="c-6")
+        assert gone.stopped == 1
+        assert [line for line in gone.unreachable if "in memory" in line]
+        assert place.holds(word) == []
+    finally:
+        worker.resume()
+    wait_until(lambda: not any(info.running for info in place.client.service.workers()), 60)
+    assert place.holds(word) == []
+    with pytest.raises(JobNotFound):
+        _ = job.record
+
+
+def _so_far(job: ClientJob[Any]) -> Any:
+    return job._client.service.events(job.id, follow=False)
 
 
 def test_a_scope_must_be_clear() -> None:

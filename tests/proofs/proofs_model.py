@@ -16,6 +16,7 @@ EXPIRES = 550.0
 DEADLINE = 2350.0
 RETRY = 350.0
 TTL = 5050.0
+DEAD_TTL = 9050.0
 STEPS = (400.0, 1100.0, 6000.0)
 
 WAITING = (State.QUEUED, State.DELAYED)
@@ -89,7 +90,7 @@ class Model:
         """Time goes by."""
         self.now += seconds
         for job in list(self.jobs.values()):
-            if job.state.final and self.now > job.finished + TTL:
+            if job.state.final and self.now > job.finished + (DEAD_TTL if job.state is State.DEAD else TTL):
                 del self.jobs[job.id]
                 self.gone[job.id] = job.tenant
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from proofs_audit import audit
-from proofs_model import DEADLINE, DELAY, EXPIRES, LEASE, RETRY, STEPS, TTL, Holder, Model
+from proofs_model import DEAD_TTL, DEADLINE, DELAY, EXPIRES, LEASE, RETRY, STEPS, TTL, Holder, Model
 from proofs_servers import grow_older
 
 from agents.contract import CompletionResult, Progress
@@ -35,7 +35,14 @@ pytestmark = pytest.mark.service
 QUEUE = "generate.interactive"
 EXAMPLES = 150
 CONFIG = LedgerConfig(
-    lease=LEASE, retry_base=RETRY, retry_cap=RETRY, flush=0.0, result_ttl=TTL, stream_bytes=1500, worker_ttl=1e6
+    lease=LEASE,
+    retry_base=RETRY,
+    retry_cap=RETRY,
+    flush=0.0,
+    result_ttl=TTL,
+    dead_ttl=DEAD_TTL,
+    stream_bytes=1500,
+    worker_ttl=1e6,
 )
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
 PICK = st.integers(0, 11)

@@ -80,8 +80,13 @@ class Engine(ABC):
     """Whether a run may first have to wait until this process has loaded the model."""
 
     @abstractmethod
-    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> BaseChatModel:
+    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> BaseChatModel:
         """A chat model for one job.
+
+        Args:
+            options: How to generate.
+            stop: Ends every run of the model.
+            batch: Its runs let those that people wait for go first, where the engine decides on the order.
 
         Raises:
             OptionUnsupported: naming an option this engine can't honour.

@@ -221,8 +221,9 @@ class FakeEngine(Engine):
         _ = settings
         return cls(uri)
 
-    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> FakeChatModel:
+    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> FakeChatModel:
         """A model that follows the URI's script."""
+        del batch  # each run is on its own here
         room = options.max_tokens or max(1, self.script.context // 4)
         return FakeChatModel(
             model=str(self.uri),

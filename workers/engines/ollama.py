@@ -178,13 +178,14 @@ class OllamaEngine(Engine):
         """An engine for one URI."""
         return cls(uri, settings.ollama_url, settings.ollama_context, settings.engine_timeout)
 
-    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> OllamaChatModel:
+    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> OllamaChatModel:
         """A chat model for one job; asks the server what the model can do.
 
         Raises:
             ModelNotFound: with the exact pull command.
             EngineDown, EngineTimeout, EngineProtocolError: as the names say.
         """
+        del batch  # the server knows no order of ours
         facts = self._show(stop)
         profile = lookup(self.uri.name)
         known = [limit for limit in (facts.context, profile.context if profile else 0) if limit]

@@ -176,12 +176,13 @@ class OpenAIEngine(Engine):
             uri, settings.openai_base_url, settings.openai_api_key, settings.openai_context, settings.engine_timeout
         )
 
-    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> OpenAIChatModel:
+    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> OpenAIChatModel:
         """A chat model for one job; nothing is asked of the server yet.
 
         Raises:
             OptionUnsupported: for ``top_k``, which the protocol does not have.
         """
+        del batch  # the server knows no order of ours
         if options.top_k is not None:
             raise OptionUnsupported(
                 "The openai engine can't honour top_k: its protocol has no such option.",

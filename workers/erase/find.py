@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from knowledge.errors import PhiqError
@@ -14,6 +14,8 @@ from workers.ledger.scripts import redis_errors
 Sources = frozenset[tuple[str, str]]
 """Documents, each as its collection and its name there."""
 
+_FRESH = 1.5
+"""Seconds: workers report once a second."""
 _FIELDS = ("kind", "job", "result", "job_ref", "result_ref")
 
 
@@ -87,7 +89,9 @@ def _named(value: str, field: str, text: str) -> bool:
     )
 
 
-def running(ledger: Ledger, ids: Collection[str]) -> dict[str, list[str]]:
-    """Living workers that hold one of these jobs, and which."""
-    held = {info.name: [one for one in info.running if one in ids] for info in ledger.workers()}
-    return {name: some for name, some in held.items() if some}
+def silent(ledger: Ledger, held_by: Mapping[str, Collection[str]]) -> list[str]:
+    """Those of the workers that have not said, within the last moments, that they hold these jobs no more."""
+    said = {info.name: info for info in ledger.workers() if info.seen_ago < _FRESH}
+    return sorted(
+        name for name, some in held_by.items() if name not in said or set(some).intersection(said[name].running)
+    )

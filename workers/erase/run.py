@@ -111,7 +111,7 @@ class _Run:
         self._prefix = have.settings.key_prefix
         self._note = have.ledger.scripts.key("keeping", "erase", scope.key)
         self._quoted = f"{self._note}:documents"
-        self._erased: set[str] = set()
+        self._held_by: dict[str, set[str]] = {}
 
     def go(self) -> None:
         """All steps."""
@@ -164,25 +164,29 @@ class _Run:
                 with redis_errors():
                     self._client.sadd(self._note, *refs)
             self._done.jobs += self._have.ledger.forget(job_id, self._scope.tenant)
-            self._erased.add(job_id)
             self._tell("jobs", done, len(ids))
         return progress or bool(ids)
 
     def _stop(self, ids: list[str]) -> None:
         """Cancel what waits or runs, and give the running ones time to end: they could write documents still."""
         ledger, tenant = self._have.ledger, self._scope.tenant
-        waited_for = []
+        waited_for: dict[str, str] = {}
         for job_id in ids:
             try:
                 if ledger.get(job_id, tenant).state.final:
                     continue
                 self._done.stopped += 1
-                if not ledger.cancel(job_id, tenant).state.final:
-                    waited_for.append(job_id)
+                record = ledger.cancel(job_id, tenant)
+                if not record.state.final and record.attempts:
+                    waited_for[job_id] = record.attempts[-1].worker
             except PhiqError as error:
                 if error.code != "job_not_found":
                     raise
         _until(lambda: not any(self._runs(one) for one in waited_for), _STOP_SECONDS)
+
+        for job_id, worker in waited_for.items():
+            if self._runs(job_id):
+                self._held_by.setdefault(worker, set()).add(job_id)
 
     def _runs(self, job_id: str) -> bool:
         with redis_errors():
@@ -209,14 +213,15 @@ class _Run:
             self._client.delete(self._note)
 
     def _await_workers(self) -> None:
-        """Its holder stops when its next write is refused; until then it has the words in memory."""
+        """A holder that did not stop is refused with its next write; until then it has the words in memory."""
         ledger = self._have.ledger
-        if not _until(lambda: not find.running(ledger, self._erased), _STOP_SECONDS):
-            for name, some in find.running(ledger, self._erased).items():
-                self._done.unreachable.append(
-                    f"worker {name} still holds {len(some)} of the jobs in memory; what it writes is refused. "
-                    "Repeat the command when it has let go, or end it"
-                )
+        # Only what a worker says after the job was forgotten counts: a frozen one says nothing.
+        _until(lambda: not find.silent(ledger, self._held_by), _STOP_SECONDS)
+        for name in find.silent(ledger, self._held_by):
+            self._done.unreachable.append(
+                f"worker {name} has {len(self._held_by[name])} of the jobs in memory and does not say that it let go; "
+                "what it writes is refused. End it if it hangs, then repeat the command"
+            )
 
     def _disk(self) -> None:
         self._tell("rewriting files", 0, 2)

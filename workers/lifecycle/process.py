@@ -17,12 +17,14 @@ from knowledge.errors import PhiqError, ServiceError
 from workers.celery_config import served
 from workers.connections import redis_client
 from workers.doctor.redis_look import log_findings
-from workers.ledger import Attempt, Ledger, WorkerInfo
+from workers.ledger import Attempt, Ledger, MustRunAlone, WorkerInfo
 from workers.lifecycle import canary, drain
 from workers.lifecycle.about import describe
+from workers.lifecycle.alone import run_alone
 from workers.lifecycle.broker import Broker
 from workers.lifecycle.execute import execute
 from workers.lifecycle.gate import Gate
+from workers.lifecycle.housekeeping import chores, keep_house
 from workers.lifecycle.intake import intake
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
@@ -79,6 +81,7 @@ class WorkerProcess:
                 ("intake", intake, (self.draining,)),
                 ("canary", self._listen_for_messages, ()),
                 ("look", log_findings, (settings,)),
+                ("chores", keep_house, (self.ledger, chores(self.ledger, settings), self.draining)),
             )
         ]
 
@@ -94,16 +97,17 @@ class WorkerProcess:
     def run(self, job_id: str) -> None:
         """Run a job if it is to be had; returns when it ended here, one way or the other."""
         self.canary.heard()
-        with self._occupied(), self.gate.shared(_AT_GATE, self.draining.is_set) as inside:
-            if not inside or self.draining.is_set():
-                return
+        with self._occupied():
             try:
-                attempt = self.ledger.claim(job_id, self.name)
+                try:
+                    with self.gate.shared(_AT_GATE, self.draining.is_set) as inside:
+                        if inside and not self.draining.is_set():
+                            self.work(self.ledger.claim(job_id, self.name))
+                except MustRunAlone:
+                    run_alone(self, job_id)
             except PhiqError as error:
                 # Its message is gone, but the ledger sends another when nobody claims it.
                 log.warning("job %s not claimed: %s", job_id[:64], error.message)
-                return
-            self._work(attempt)
 
     def drain(self, seconds: float, code: int = 0) -> None:
         """Take no more jobs, let the running ones end, give back what is left after ``seconds``; see `drain.drain`."""
@@ -122,7 +126,8 @@ class WorkerProcess:
             log.warning("not taken off the list: %s", error.message)
         self.runner.close()
 
-    def _work(self, attempt: Attempt | None) -> None:
+    def work(self, attempt: Attempt | None) -> None:
+        """Run a claimed job to its end, whichever; nothing when there is none."""
         if attempt is not None:
             with self.keeper.hold(attempt):
                 execute(attempt, self.runner)

@@ -55,9 +55,9 @@ class HostStatus:
 class Host:
     """One model in one child process, shared by all threads of a worker.
 
-    Runs take turns in order of arrival; a slow reader of one does not hold up the next. The child is started by the
-    first run (or ``load``), and started again by the next run after it died, after a pause that doubles with each
-    death in a row.
+    Runs take turns, batch ones after all others; a slow reader of one does not hold up the next. The child is started
+    by the first run (or ``load``), and started again by the next run after it died, after a pause that doubles with
+    each death in a row.
 
     Args:
         spec: The model.
@@ -76,8 +76,8 @@ class Host:
         self._last_id = 0
         self._closed = threading.Event()
 
-    def generate(self, request: Request, stop: threading.Event) -> Iterator[Delta | Done]:
-        """Run a request; nothing happens before the first item is asked for.
+    def generate(self, request: Request, stop: threading.Event, *, batch: bool = False) -> Iterator[Delta | Done]:
+        """Run a request, a batch one after all others; nothing happens before the first item is asked for.
 
         Closing the iterator ends the run in the child at its next step, as setting ``stop`` does.
 
@@ -94,7 +94,7 @@ class Host:
             ModelTooLarge: the model does not fit this machine's memory.
         """
         run = Run(stop)
-        ticket = self._turns.join()
+        ticket = self._turns.join(batch=batch)
         driver = threading.Thread(
             target=run.drive, args=(lambda: self._drive(ticket, request, run),), name="model-run", daemon=True
         )

@@ -63,18 +63,21 @@ class Model:
             RuntimeError: the library's.
         """
         generator = self._generator(request)
-        total = len(request.tokens)
-        for start in range(0, total, CHUNK):
+        total = len(request.tokens) + len(request.made)
+        for start in range(0, len(request.tokens), CHUNK):
             if cancelled():
                 yield Cancelled(request.id)
                 return
-            generator.append_tokens(list(request.tokens[start : start + CHUNK]))
-            yield Prefilled(request.id, min(start + CHUNK, total), total)
+            chunk = request.tokens[start : start + CHUNK]
+            generator.append_tokens(list(chunk))
+            yield Prefilled(request.id, start + len(chunk), total)
         yield from self._decode(generator, request, cancelled)
 
     def _decode(self, generator: Any, request: Request, cancelled: Callable[[], bool]) -> Iterator[RunEvent]:
         stream, stops = self._tokenizer.create_stream(), StopFinder(request.stop)
-        made, ended = 0, False
+        yield from self._go_on(generator, request, stream, stops, cancelled)
+        made, ended = len(request.made), stops.found
+        ids: list[int] = []
         while made < request.max_tokens and not ended and not generator.is_done():
             if cancelled():
                 yield Cancelled(request.id)
@@ -85,12 +88,36 @@ class Model:
             if token in self._ends:
                 ended = True
                 break
+            ids.append(token)
             if text := stops.feed(stream.decode(token)):
-                yield Delta(request.id, text)
+                yield Delta(request.id, text, tuple(ids))
+                ids.clear()
             ended = stops.found
         if tail := stops.flush():
-            yield Delta(request.id, tail)
+            yield Delta(request.id, tail, tuple(ids))
         yield Done(request.id, "stop" if ended else "length", len(request.tokens), made)
+
+    def _go_on(
+        self, generator: Any, request: Request, stream: Any, stops: StopFinder, cancelled: Callable[[], bool]
+    ) -> Iterator[RunEvent]:
+        """Read the tokens that an earlier run made and say their text again, a chunk at a time.
+
+        Greedy runs read them one by one, as they were made: in chunks the sums round otherwise, and of two tokens that
+        are all but equally likely the other one may come next (3 to 7 of 100 runs of the test models). Runs with a
+        temperature have no such one answer; they take the faster way.
+        """
+        size = CHUNK if request.temperature > 0 else 1
+        for start in range(0, len(request.made), CHUNK):
+            chunk = request.made[start : start + CHUNK]
+            for place in range(0, len(chunk), size):
+                if cancelled():
+                    return  # which whoever decodes is told next
+                generator.append_tokens(list(chunk[place : place + size]))
+            done = len(request.tokens) + start + len(chunk)
+            yield Prefilled(request.id, done, len(request.tokens) + len(request.made))
+            # Token by token too: a character may be cut in two where the earlier run ended.
+            if text := "".join(stops.feed(stream.decode(token)) for token in chunk):
+                yield Delta(request.id, text)
 
     def _generator(self, request: Request) -> Any:
         params = self._og.GeneratorParams(self._model)

@@ -30,10 +30,14 @@ class LoadSpec:
 
 @dataclass(frozen=True)
 class Request:
-    """One run. ``temperature`` 0 is greedy; ``top_k`` 0 and ``top_p`` 1 are off; ``seed`` is below 2**31."""
+    """One run. ``temperature`` 0 is greedy; ``top_k`` 0 and ``top_p`` 1 are off; ``seed`` is below 2**31.
+
+    ``made`` are tokens of the answer that an earlier run made: this one goes on behind them. They count as its own.
+    """
 
     tokens: tuple[int, ...]
     max_tokens: int
+    made: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
     temperature: float = 0.0
     top_p: float = 1.0
@@ -64,7 +68,7 @@ class LoadFailed:
 
 @dataclass(frozen=True)
 class Prefilled:
-    """A sign of life: ``done`` of ``total`` prompt tokens are read."""
+    """A sign of life: ``done`` of ``total`` tokens are read, those of the prompt and those that were made before."""
 
     id: int
     done: int
@@ -73,10 +77,15 @@ class Prefilled:
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of the answer. Never empty, never part of a stop string."""
+    """A piece of the answer. Never empty, never part of a stop string.
+
+    ``ids`` are the tokens made since the piece before, so that all ids so far give all text so far and what is held
+    back. A run that goes on first says the text of the tokens made before again, without their ids.
+    """
 
     id: int
     text: str
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

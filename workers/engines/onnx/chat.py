@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -17,9 +17,10 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
 
+from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow
 from workers.engines.host.host import Host
-from workers.engines.host.protocol import Done
+from workers.engines.host.protocol import Delta, Done
 from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.messages import to_turns
 from workers.engines.onnx.sampling import make_request, merge
@@ -53,7 +54,8 @@ class OnnxChatModel(BaseChatModel):
 
     Sampling options are those of a job (``GenerationOptions``); a call may override them. ``interrupt`` ends every
     run of this object: within one step it raises ``agents.errors.Interrupted``. ``streaming`` makes ``invoke`` report
-    tokens to callbacks through LangChain's streaming path; the words are the same.
+    tokens to callbacks through LangChain's streaming path; the words are the same. With ``behind`` its runs wait
+    for those of others.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -67,6 +69,7 @@ class OnnxChatModel(BaseChatModel):
     seed: int | None = None
     stop: list[str] | None = None
     streaming: bool = False
+    behind: bool = Field(default=False, exclude=True, repr=False)
     interrupt: threading.Event = Field(default_factory=threading.Event, exclude=True, repr=False)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -78,6 +81,11 @@ class OnnxChatModel(BaseChatModel):
         super().model_post_init(context)
         self.model = self.model or self.runtime.name
         self._room(self._options())
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it goes on from an earlier attempt's tokens; with a seed it could not repeat the same draws."""
+        return self.seed is None
 
     @property
     def _llm_type(self) -> str:
@@ -159,6 +167,7 @@ class OnnxChatModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, call: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
         runtime = self.runtime
+        log: TokenLog | None = call.pop("resume", None)
         options = merge(self._options(), self.model, stop=stop, **call)
         tokens = runtime.encoder.encode(to_turns(messages, self.model))
         room = self._room(options)
@@ -167,9 +176,19 @@ class OnnxChatModel(BaseChatModel):
         # Nobody asked for an end: then the answer may use what the prompt leaves free.
         most = room if options.max_tokens is not None else runtime.session - len(tokens)
         request = make_request(tokens, most, options, runtime.sampling, runtime.vocabulary)
-        for event in runtime.host.generate(request, self.interrupt):
+        if log is not None:
+            request = replace(request, made=self._taken_over(log, most))
+        for event in runtime.host.generate(request, self.interrupt, batch=self.behind):
+            if log is not None and isinstance(event, Delta):
+                log.add(event.ids)
             message = _last(event, self.model) if isinstance(event, Done) else AIMessageChunk(content=event.text)
             yield ChatGenerationChunk(message=message)
+
+    def _taken_over(self, log: TokenLog, most: int) -> tuple[int, ...]:
+        """What an earlier attempt made, unless it was another model's or had other limits."""
+        if len(log.ids) > most or any(not 0 <= number < self.runtime.vocabulary for number in log.ids):
+            log.refuse()
+        return log.ids
 
     def _generate(
         self,

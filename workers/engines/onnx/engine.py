@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class OnnxEngine(Engine):
     """ONNX Runtime GenAI in a child process that all threads of the worker share.
 
-    Nothing is loaded before the first run. Runs take turns in order of arrival.
+    Nothing is loaded before the first run. Runs take turns in order of arrival, batch ones after all others.
 
     Args:
         uri: ``onnx:NAME``, a name on the shelf or an absolute path of a folder.
@@ -91,9 +91,9 @@ class OnnxEngine(Engine):
             profile=lookup(uri.name),
         )
 
-    def chat_model(self, options: GenerationOptions, stop: threading.Event) -> OnnxChatModel:
+    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> OnnxChatModel:
         """A chat model for one job; cheap."""
-        return OnnxChatModel(runtime=self._runtime, interrupt=stop, **options.model_dump())
+        return OnnxChatModel(runtime=self._runtime, interrupt=stop, behind=batch, **options.model_dump())
 
     def status(self) -> EngineStatus:
         """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""

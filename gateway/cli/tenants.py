@@ -1,0 +1,84 @@
+"""tenants list and limit: who has how many jobs, and how many they may have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.command import command
+from gateway.cli.group import bare_list
+from gateway.cli.io import Io
+
+PANEL = "Operations"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = bare_list(help="List tenants, or limit one: phiq tenants, phiq tenants limit NAME.")
+    command(group, "list")(list_tenants)
+    command(group, "limit")(limit)
+    app.add_typer(group, name="tenants", rich_help_panel=PANEL)
+
+
+def list_tenants(io: Io) -> None:
+    """List tenants that have jobs or limits of their own; `phiq tenants` alone does the same."""
+    from gateway.cli.connection import connect
+
+    found = connect().service.tenants()
+    if io.json:
+        io.document([tenant.model_dump(mode="json") for tenant in found])
+        return
+    if not found:
+        io.note("No tenant has jobs or limits of its own.")
+        return
+    rows = [
+        (
+            tenant.name,
+            "paused" if tenant.paused else "open",
+            str(tenant.queued),
+            _most(tenant.limits.queued),
+            str(tenant.running),
+            _most(tenant.limits.running),
+            f"{tenant.limits.share:g}" if tenant.limits.share is not None else "1",
+        )
+        for tenant in found
+    ]
+    io.table(("tenant", "state", "queued", "at most", "running", "at most", "share"), rows)
+
+
+def limit(
+    io: Io,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The tenant.")],
+    queued: Annotated[
+        int | None, typer.Option(help="Jobs it may have waiting; 0: no limit; left out: as PHIQ_TENANT_QUEUED says.")
+    ] = None,
+    running: Annotated[
+        int | None, typer.Option(help="Jobs it may have running; 0: no limit; left out: as PHIQ_TENANT_RUNNING says.")
+    ] = None,
+    share: Annotated[float | None, typer.Option(help="Its turns against a tenant with share 1; left out: 1.")] = None,
+) -> None:
+    """Set a tenant's limits and share, all three at once. A job above the first is refused with when to come back."""
+    from pydantic import ValidationError
+
+    from gateway.cli.connection import connect
+    from gateway.errors import UsageInvalid
+    from workers.ledger.overview import Limits
+
+    try:
+        limits = Limits(queued=queued, running=running, share=share)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageInvalid(f"--{first['loc'][0]}: {first['msg']}.", hint="phiq tenants limit --help") from error
+    connect().service.set_limits(name, limits)
+    if io.json:
+        io.document({"tenant": name, "limits": limits.model_dump(mode="json")})
+    else:
+        io.text(
+            f"{name}: at most {_most(limits.queued)} queued and {_most(limits.running)} running, "
+            f"share {limits.share or 1:g}"
+        )
+
+
+def _most(limit: int | None) -> str:
+    return "default" if limit is None else str(limit) if limit else "no limit"
