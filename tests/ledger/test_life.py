@@ -64,6 +64,15 @@ def test_a_retried_failure_runs_again_after_a_delay_and_then_dies(make_ledger, a
     assert [a.error["message"] for a in record.attempts] == ["Down.", "Down again."]
 
 
+def test_who_refused_for_now_says_when_to_come_back(make_ledger, a_job):
+    ledger = make_ledger(retry_base=0.001)
+    job_id = ledger.submit(a_job(), model="m", capability=Capability.GENERATE).id
+    assert ledger.claim(job_id, "w").fail(EngineDown("Busy.", retry_after=30)) is State.DELAYED
+    record = ledger.get(job_id, "default")
+    assert 25 < (record.available_at - record.attempts[0].ended_at).total_seconds() < 31
+    assert ledger.waiting(job_id, "default").reason == "retry"
+
+
 def test_a_users_fault_is_never_retried(ledger, submit):
     job_id = submit().id
     assert ledger.claim(job_id, "w").fail(UserError("No.")) is State.FAILED
