@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agents.budget import Budget
+from agents.checkpoints import Checkpoints, FrozenRetriever, NoCheckpoints
 from agents.checks.grounded import Grounding
 from agents.checks.markers import SentenceStream
 from agents.checks.support import SupportConfig
@@ -43,31 +44,43 @@ class ChatConfig:
 
 
 def build_chat(
-    model: BaseChatModel, retriever: Retriever | None, config: ChatConfig | None = None
+    model: BaseChatModel,
+    retriever: Retriever | None,
+    config: ChatConfig | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Runnable[ChatInput, Chunk]:
     """A runnable that answers a conversation's last question.
 
     With a retriever, and a collection named in the input, sentences stream once each has been checked against the
     passages it cites; what is not borne out is never shown. Otherwise tokens stream as they come.
 
+    Args:
+        model: The chat model.
+        retriever: Finds passages; None: there are no documents.
+        config: When to answer.
+        checkpoints: Where passages and tokens are kept, so that a next attempt goes on from them.
+
     The stream raises:
         ContextOverflow: when the question alone does not fit the model's prompt.
         PhiqError: what the retriever or the model raises.
     """
     config = config or ChatConfig()
+    # A store that is still empty may well be falsy.
+    kept = NoCheckpoints() if checkpoints is None else checkpoints
+    frozen = None if retriever is None else FrozenRetriever(retriever, kept)
 
     def steps(request: ChatInput) -> Iterator[Chunk]:
-        if retriever is None or request.collection is None:
-            yield from _plain(model, request)
+        if frozen is None or request.collection is None:
+            yield from _plain(model, request, kept)
         else:
-            yield from _grounded(model, retriever, config, request)
+            yield from _grounded(model, frozen, config, request, kept)
 
     return as_runnable(steps, "chat")
 
 
-def _plain(model: BaseChatModel, request: ChatInput) -> Iterator[Chunk]:
+def _plain(model: BaseChatModel, request: ChatInput, kept: Checkpoints) -> Iterator[Chunk]:
     prompt = plan_plain(Budget(model), request.messages)
-    answer = Answer(model, prompt.messages)
+    answer = Answer(model, prompt.messages, kept)
     for piece in answer:
         yield Chunk(delta=piece)
     notes = [*prompt.notes, *answer.notes, *([CUT_OFF] if answer.finish_reason == "length" else [])]
@@ -82,7 +95,9 @@ def _plain(model: BaseChatModel, request: ChatInput) -> Iterator[Chunk]:
     )
 
 
-def _grounded(model: BaseChatModel, retriever: Retriever, config: ChatConfig, request: ChatInput) -> Iterator[Chunk]:
+def _grounded(
+    model: BaseChatModel, retriever: Retriever, config: ChatConfig, request: ChatInput, kept: Checkpoints
+) -> Iterator[Chunk]:
     passages = find_passages(retriever, request.messages, request.top_k)
     if not passages or passages[0].score < config.least_score:
         what = "Nothing was found in the collection." if not passages else "No passage found is near the question."
@@ -90,7 +105,7 @@ def _grounded(model: BaseChatModel, retriever: Retriever, config: ChatConfig, re
         return
     prompt = plan_grounded(Budget(model), passages, request.messages)
     grounding = Grounding(prompt.passages, config.support, find_markers=config.find_markers)
-    answer, stream = Answer(model, prompt.messages), SentenceStream()
+    answer, stream = Answer(model, prompt.messages, kept), SentenceStream()
     for piece in answer:
         for sentence in stream.feed(piece):
             if delta := grounding.admit(sentence):

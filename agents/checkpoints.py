@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
+
+from knowledge.types import Passage, Retriever
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -58,8 +61,8 @@ class NoCheckpoints:
 class TokenLog:
     """The token ids of one call, as its engine makes them. Engines that ``resumes`` take it as ``resume``.
 
-    An engine reads ``ids``, gives their text as its first piece and goes on behind them; it calls `add` with each
-    further piece's ids before it gives the piece, or `refuse` when it can't go on from ``ids``.
+    An engine reads ``ids``, gives their text again, in the same pieces, and goes on behind them; it calls `add` with
+    each further piece's ids before it gives the piece, or `refuse` when it can't go on from ``ids``.
 
     Args:
         kept: Where they are kept.
@@ -80,6 +83,30 @@ class TokenLog:
         """Start over."""
         self.ids = ()
         self._kept.start_over()
+
+
+class FrozenRetriever:
+    """A retriever that finds what it found at a job's first attempt, whatever became of the collection since.
+
+    A prompt with other passages would be another prompt: the answer that readers have seen half of could not go on.
+
+    Args:
+        retriever: Asked the first time.
+        kept: Where the passages are kept.
+    """
+
+    def __init__(self, retriever: Retriever, kept: Checkpoints) -> None:
+        self._retriever = retriever
+        self._kept = kept
+
+    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+        """The passages nearest to ``query``, best first; empty when the collection is."""
+        key = f"found:{top_k}:{hashlib.sha256(query.encode()).hexdigest()[:32]}"
+        if (known := self._kept.get(key)) is not None:
+            return [Passage.model_validate(one) for one in json.loads(known)]
+        found = self._retriever.retrieve(query, top_k)
+        self._kept.put(key, json.dumps([passage.model_dump() for passage in found]))
+        return found
 
 
 def step_key(kind: str, messages: Sequence[BaseMessage]) -> str:

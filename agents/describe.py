@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agents.budget import Budget
+from agents.checkpoints import Checkpoints
 from agents.complete import CUT_OFF
 from agents.contract import Chunk, DescribeRequest, DescriptionResult, Progress
 from agents.errors import ModelCannotSee
@@ -26,12 +27,15 @@ LEAST_SCORE = 0.5
 """Of a line read in a picture; below, it would mislead the model more than help it."""
 
 
-def build_describe(model: BaseChatModel, limits: PictureLimits | None = None) -> Runnable[DescribeRequest, Chunk]:
+def build_describe(
+    model: BaseChatModel, limits: PictureLimits | None = None, checkpoints: Checkpoints | None = None
+) -> Runnable[DescribeRequest, Chunk]:
     """A runnable that describes pictures, or answers a question about them, in one call.
 
     Args:
         model: The chat model.
         limits: How large a picture may be.
+        checkpoints: Where tokens are kept, so that a next attempt goes on from them.
 
     The stream raises:
         ModelCannotSee: before anything else, when the model takes no pictures.
@@ -59,7 +63,7 @@ def build_describe(model: BaseChatModel, limits: PictureLimits | None = None) ->
         messages = _fit(Budget(model), facts, pngs, request.question, notes)
         total = len(request.pictures) + 1
         yield Chunk(progress=Progress(done=total - 1, total=total, note="describing"))
-        answer, text = Answer(model, messages), ""
+        answer, text = Answer(model, messages, checkpoints), ""
         for piece in trimmed(answer):
             text += piece
             yield Chunk(delta=piece)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.budget import Budget
-from agents.checkpoints import Checkpoints, NoCheckpoints, step_key
+from agents.checkpoints import Checkpoints, NoCheckpoints
 from agents.checks.numbers import foreign_numbers
 from agents.complete import CUT_OFF
 from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryResult
@@ -51,7 +50,8 @@ def build_summarize(
 
     Args:
         model: The chat model.
-        checkpoints: Where finished parts are kept, so that a next attempt does only the rest.
+        checkpoints: Where finished parts and the tokens of the next are kept, so that a next attempt does only the
+            rest.
         config: Sizes and limits.
 
     The stream raises:
@@ -152,24 +152,17 @@ class _Summary:
 
     def _step(self, messages: list[BaseMessage], what: str) -> str:
         """The summary for one prompt, from the checkpoints where an earlier attempt made it."""
-        key = step_key("summarize", messages)
-        kept = self._checkpoints.get(key)
-        if kept is not None:
-            text, cut = json.loads(kept)
-        else:
-            answer = read_filled(self._model, messages, self._tally, f"the summary of {what}")
-            text, cut = answer.text.strip(), answer.finish_reason == "length"
-            self._checkpoints.put(key, json.dumps([text, cut]))
-        self._cut += cut
+        answer = read_filled(self._model, messages, self._tally, f"the summary of {what}", self._checkpoints)
+        self._cut += answer.finish_reason == "length"
         self._done += 1
-        return str(text)
+        return answer.text.strip()
 
     def _finish(self, messages: list[BaseMessage], coverage: Coverage) -> Iterator[Chunk]:
         if self._total:
             yield self._progress("writing the summary")
         text = ""
         for _ in range(2):
-            answer = Answer(self._model, messages)
+            answer = Answer(self._model, messages, self._checkpoints)
             for piece in trimmed(answer):
                 text += piece
                 yield Chunk(delta=piece)

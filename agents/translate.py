@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.budget import Budget
-from agents.checkpoints import Checkpoints, NoCheckpoints, step_key
+from agents.checkpoints import Checkpoints
 from agents.contract import Chunk, Progress, SegmentIssue, TranslateInput, TranslationResult
 from agents.generate import Tally
 from agents.prompts import translate as prompts
@@ -44,24 +43,24 @@ def build_translate(
 
     Args:
         model: The chat model.
-        checkpoints: Where finished segments are kept, so that a next attempt does only the rest.
+        checkpoints: Where finished calls and the tokens of the next are kept, so that a next attempt does only the
+            rest.
         config: Sizes.
 
     The stream raises:
         ContextOverflow: when not even a single word fits the model's prompt.
     """
-    kept = NoCheckpoints() if checkpoints is None else checkpoints
     config = config or TranslateConfig()
 
     def steps(request: TranslateInput) -> Iterator[Chunk]:
         tally = Tally()
-        translator = Translator(model, prompts.Languages(request.source, request.target), tally)
+        translator = Translator(model, prompts.Languages(request.source, request.target), tally, checkpoints)
         bits = split_bits(request.text)
         total = sum(bit.unit for bit in bits)
         issues: list[SegmentIssue] = []
         out: list[str] = []
         done = 0
-        translations = _translations([bit for bit in bits if bit.unit], translator, Budget(model), kept, config)
+        translations = _translations([bit for bit in bits if bit.unit], translator, Budget(model), config)
         for bit in bits:
             text = bit.text
             if bit.unit:
@@ -91,22 +90,11 @@ def build_translate(
 
 
 def _translations(
-    units: Sequence[Bit], translator: Translator, budget: Budget, kept: Checkpoints, config: TranslateConfig
+    units: Sequence[Bit], translator: Translator, budget: Budget, config: TranslateConfig
 ) -> Iterator[Translated]:
-    """The translation of each unit, in order; a group of them is one checkpoint."""
+    """The translation of each unit, in order."""
     for group in _groups(units, budget, config):
-        texts = [unit.asked for unit in group]
-        key = step_key("translate", translator.prompt(texts))
-        stored = kept.get(key)
-        if stored is not None:
-            yield from (Translated.from_json(value) for value in json.loads(stored))
-            continue
-        finished = []
-        for translated in translator.translate(texts):
-            finished.append(translated)
-            if len(finished) == len(texts):
-                kept.put(key, json.dumps([one.to_json() for one in finished]))
-            yield translated
+        yield from translator.translate([unit.asked for unit in group])
 
 
 def _groups(units: Sequence[Bit], budget: Budget, config: TranslateConfig) -> Iterator[list[Bit]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agents.budget import Budget
+from agents.checkpoints import Checkpoints
 from agents.checks.numbers import numbers
 from agents.checks.protect import Problem, check_segment, longest, protected_items, without_items
 from agents.generate import Answer, Tally
@@ -34,15 +35,6 @@ class Translated(NamedTuple):
         """Whether the model did not come to an end."""
         return any(problem.kind == "cut_off" for problem in self.problems)
 
-    def to_json(self) -> list[Any]:
-        """For a checkpoint."""
-        return [self.text, [list(problem) for problem in self.problems]]
-
-    @classmethod
-    def from_json(cls, value: list[Any]) -> Translated:
-        """From a checkpoint."""
-        return cls(value[0], tuple(Problem(*problem) for problem in value[1]))
-
 
 class Translator:
     """Translates texts of one line each.
@@ -51,12 +43,16 @@ class Translator:
         model: The chat model.
         languages: From which into which.
         tally: Takes the cost of every call.
+        kept: Where the answer of each call is kept for later attempts.
     """
 
-    def __init__(self, model: BaseChatModel, languages: prompts.Languages, tally: Tally) -> None:
+    def __init__(
+        self, model: BaseChatModel, languages: prompts.Languages, tally: Tally, kept: Checkpoints | None = None
+    ) -> None:
         self._model = model
         self._languages = languages
         self._tally = tally
+        self._kept = kept
         self._budget = Budget(model)
 
     def prompt(self, texts: Sequence[str]) -> list[BaseMessage]:
@@ -124,6 +120,6 @@ class Translator:
         return self._budget.fits(messages) and LONGER * self._budget.tokens(text) <= self._budget.answer
 
     def _ask(self, messages: list[BaseMessage], most: int) -> Answer:
-        answer = Answer(self._model, messages).read(most)
+        answer = Answer(self._model, messages, self._kept).read(most)
         self._tally.add(answer)
         return answer

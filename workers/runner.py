@@ -117,7 +117,7 @@ class Runner:
 
                 collection = job.input.collection
                 retriever = None if collection is None else self._have.store(job.tenant).retriever(collection)
-                return build_chat(model, retriever), job.input
+                return build_chat(model, retriever, checkpoints=checkpoints), job.input
             case SummarizeJob():
                 from agents.summarize import build_summarize
 
@@ -129,7 +129,7 @@ class Runner:
             case DescribeJob():
                 from agents.describe import build_describe
 
-                return build_describe(model, self._picture_limits()), self._pictures(job)
+                return build_describe(model, self._picture_limits(), checkpoints), self._pictures(job)
             case CompleteJob():
                 from agents.complete import build_complete
 

@@ -82,6 +82,62 @@ class ScriptedModel(BaseChatModel):
             self.closed.append(text)
 
 
+class Kept(dict[str, str]):
+    """Checkpoints in memory. ``attempt`` begins the next attempt: ids left behind are given once in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: dict[str, list[int]] = {}
+        self.logs: dict[str, list[int]] = {}
+        self.anew = 0
+
+    def attempt(self) -> Kept:
+        self.left, self.logs = self.logs, {}
+        return self
+
+    def put(self, key: str, value: str) -> None:
+        self[key] = value
+        self.logs.clear()
+
+    def tokens(self, key: str) -> list[int]:
+        left, self.left = self.left, {}
+        self.logs = {key: list(left.get(key, ()))}
+        return list(self.logs[key])
+
+    def extend(self, key: str, ids: Sequence[int]) -> None:
+        self.logs[key].extend(ids)
+
+    def start_over(self) -> None:
+        self.anew += 1
+        self.logs, self.left = {}, {}
+
+
+class TokenModel(ScriptedModel):
+    """One that goes on from tokens: an id is the place of a piece. It is interrupted after ``interrupt_after``."""
+
+    made: list[int] = Field(default_factory=list)
+    """How many pieces each call made, those taken over left out."""
+
+    resumes: bool = True
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        log = kwargs.pop("resume")
+        before = len(log.ids)
+        assert log.ids == tuple(range(before))
+        self.made.append(0)
+        for number, chunk in enumerate(super()._stream(messages, stop, run_manager)):
+            if chunk.text and number >= before:
+                if sum(self.made) == self.stop_at:
+                    raise Interrupted
+                self.made[-1] += 1
+                log.add([number])
+            yield chunk
+
+    stop_at: int | None = None
+
+
 class Shelf:
     """A retriever with the passages a test gives it."""
 
@@ -115,6 +171,22 @@ def make_passage(text: str, number: int = 1, score: float = 0.8) -> Passage:
 @pytest.fixture(scope="session")
 def model() -> Callable[..., ScriptedModel]:
     return make_model
+
+
+@pytest.fixture(scope="session")
+def tokens() -> Callable[..., TokenModel]:
+    """Makes a model like ``model``'s that goes on from tokens."""
+
+    def make(reply: Any, limit: int = 4000, room: int = 1000, **fields: Any) -> TokenModel:
+        profile = {"max_input_tokens": limit, "max_output_tokens": room, **fields.pop("profile", {})}
+        return TokenModel(reply=reply, profile=profile, **fields)
+
+    return make
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
 
 
 @pytest.fixture(scope="session")

@@ -322,15 +322,8 @@ def test_deltas_come_in_order_while_the_rest_is_still_to_do(model) -> None:
     assert "".join(deltas) == "# ONE"
 
 
-class Kept(dict):
-    """Checkpoints in memory."""
-
-    def put(self, key: str, value: str) -> None:
-        self[key] = value
-
-
-def test_checkpoints_skip_finished_segments_and_keep_their_issues(model, run) -> None:
-    kept, config = Kept(), TranslateConfig(8, 1)
+def test_checkpoints_skip_finished_segments_and_keep_their_issues(model, run, kept) -> None:
+    config = TranslateConfig(8, 1)
     answers = ["EINS", "ZWEI", "ZWEI", "DREI", "x"]
     first, _ = run(build_translate(model(*answers), kept, config), into("one\n\ntwo 2\n\nthree\n"))
     assert [issue.segment for issue in first.issues] == [2]
@@ -343,8 +336,8 @@ def test_checkpoints_skip_finished_segments_and_keep_their_issues(model, run) ->
     assert len(other.prompts) == 3
 
 
-def test_an_interruption_passes_through_and_the_next_attempt_goes_on(model, run) -> None:
-    kept, config = Kept(), TranslateConfig(8, 1)
+def test_an_interruption_passes_through_and_the_next_attempt_goes_on(model, run, kept) -> None:
+    config = TranslateConfig(8, 1)
     scripted = model(reply=upper)
     stream = build_translate(scripted, kept, config).stream(into("one\n\ntwo\n\nthree\n"))
     for chunk in stream:

@@ -55,10 +55,15 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def void(events) -> str:
-    """The text after the event that voids what came before."""
-    first = next(number for number, event in enumerate(events) if event.type == "restarted")
-    return "".join(event.text for event in events[first:])
+def transcript(events) -> str:
+    """What a reader has in the end; nothing may be void, missing or there twice."""
+    text = ""
+    for event in events:
+        assert event.type not in ("restarted", "snapshot")
+        if event.type == "delta":
+            assert event.offset == len(text)
+            text += event.text
+    return text
 
 
 def test_jobs_share_a_model_and_outlive_its_process(service, submit, streaming, start_worker, wait_until):
@@ -84,7 +89,10 @@ def test_jobs_share_a_model_and_outlive_its_process(service, submit, streaming, 
     first, second = record.attempts
     assert (first.outcome, first.error["code"], second.outcome) == ("failed", "engine_lost", "succeeded")
     assert record.result["text"].startswith(one.text[:-4])
-    assert void(list(service.events(running, timeout=5))) == record.result["text"]
+    assert transcript(service.events(running, timeout=5)) == record.result["text"]
+    assert 0 < second.resumed < len(record.result["text"])
+    undisturbed = service.wait(submit("hello one", LONG), timeout=60)
+    assert record.result == undisturbed.result, "the text, and what it cost"
     waited = service.wait(in_line, timeout=30)
     assert [attempt.outcome for attempt in waited.attempts] == ["succeeded"]
     assert waited.result["text"] == two.text
@@ -108,5 +116,7 @@ def test_a_killed_worker_leaves_no_model_behind_and_its_successor_ends_the_job(
     record = service.wait(job_id, timeout=30)
     assert record.state is State.SUCCEEDED
     assert [(a.worker, a.outcome) for a in record.attempts] == [("w1", "lost"), ("w2", "succeeded")]
-    assert void(list(service.events(job_id, timeout=5))) == record.result["text"]
+    assert transcript(service.events(job_id, timeout=5)) == record.result["text"]
+    assert record.result["usage"]["completion_tokens"] == LONG
+    assert record.attempts[1].resumed > 0
     assert time.monotonic() - killed < 25

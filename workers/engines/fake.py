@@ -150,15 +150,14 @@ class FakeChatModel(BaseChatModel):
             )
         words, finish = self._answer(messages, [*(stop or []), *self.options.stop])
         made = self._taken_over(log, words)
-        if made:
-            yield ChatGenerationChunk(message=AIMessageChunk(content=" ".join(words[:made])))
         started = time.monotonic()
-        for number, word in enumerate(words[made:], made):
-            due = started + self.script.ttft + ((number - made) / self.script.rate if self.script.rate else 0.0)
-            self._wait(due - time.monotonic())
-            self._maybe_fail(number)
-            if log is not None:
-                log.add([number])
+        for number, word in enumerate(words):
+            if number >= made:
+                due = started + self.script.ttft + ((number - made) / self.script.rate if self.script.rate else 0.0)
+                self._wait(due - time.monotonic())
+                self._maybe_fail(number)
+                if log is not None:
+                    log.add([number])
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=word if number == 0 else f" {word}"))
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)

@@ -100,7 +100,7 @@ class Model:
     def _go_on(
         self, generator: Any, request: Request, stream: Any, stops: StopFinder, cancelled: Callable[[], bool]
     ) -> Iterator[RunEvent]:
-        """Read the tokens that an earlier run made and say their text again, a chunk at a time.
+        """Read the tokens that an earlier run made and say their text again.
 
         Greedy runs read them one by one, as they were made: in chunks the sums round otherwise, and of two tokens that
         are all but equally likely the other one may come next (3 to 7 of 100 runs of the test models). Runs with a
@@ -115,9 +115,10 @@ class Model:
                 generator.append_tokens(list(chunk[place : place + size]))
             done = len(request.tokens) + start + len(chunk)
             yield Prefilled(request.id, done, len(request.tokens) + len(request.made))
-            # Token by token too: a character may be cut in two where the earlier run ended.
-            if text := "".join(stops.feed(stream.decode(token)) for token in chunk):
-                yield Delta(request.id, text)
+            # Piece by piece as they came: what is made of them (characters, sentences) may depend on the cuts.
+            for token in chunk:
+                if text := stops.feed(stream.decode(token)):
+                    yield Delta(request.id, text)
 
     def _generator(self, request: Request) -> Any:
         params = self._og.GeneratorParams(self._model)

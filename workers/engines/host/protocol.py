@@ -80,7 +80,7 @@ class Delta:
     """A piece of the answer. Never empty, never part of a stop string.
 
     ``ids`` are the tokens made since the piece before, so that all ids so far give all text so far and what is held
-    back. A run that goes on first says the text of the tokens made before again, without their ids.
+    back. A run that goes on first gives the pieces made before again, without their ids.
     """
 
     id: int
