@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from workers.doctor import redis_look
-from workers.errors import StorageFull
+from workers.errors import RedisUnavailable, StorageFull
 from workers.jobs import State, parse_job
 
 pytestmark = pytest.mark.service
 
 
-def fill(service: Any, size: int = 100_000, most: int = 2000) -> tuple[list[str], StorageFull]:
+def fill(service: Any, size: int = 50_000, most: int = 2000) -> tuple[list[str], StorageFull]:
     """Submit until it is refused; the ids of what was accepted, and the refusal."""
     accepted = []
     for _ in range(most):
@@ -49,7 +49,7 @@ def test_given_a_full_memory_then_what_runs_ends_and_what_waits_goes_on_once_the
     assert refused.code == "storage_full"
     assert "maxmemory" in refused.hint
     # Some room comes back, as buffers shrink: take that too.
-    accepted += fill(service, size=1000)[0]
+    accepted += fill(service, size=20_000)[0]
     assert {record.id for record in service.list(limit=5000)} == {*accepted, *running}
 
     for one in running:
@@ -72,3 +72,93 @@ def test_given_a_full_memory_then_what_runs_ends_and_what_waits_goes_on_once_the
         assert service.wait(one, 60).state is State.SUCCEEDED, worker.log.read_text()
     assert worker.running
     assert not worker.said("tick failed"), worker.log.read_text()
+
+
+def test_given_a_disk_that_refuses_then_nothing_is_accepted_and_all_goes_on_once_there_is_room(
+    serve: Callable[..., Any],
+    connect: Callable[..., Any],
+    start_worker: Callable[..., Any],
+    words: Callable[..., Any],
+    wait_until: Callable[..., Any],
+) -> None:
+    # With everysec Redis lives on without its disk, and refuses every write.
+    server = serve(appendfsync="everysec", maxmemory="100mb")
+    service = connect(server.url, canary_seconds=0.5)
+    worker = start_worker(service)
+    before = service.wait(service.submit(words()).id, 30)
+    running = service.submit(words(count=60, rate=20)).id
+    waiting = [service.submit(words(count=20, rate=20)).id for _ in range(4)]
+    wait_until(lambda: state_of(service, running) is State.RUNNING, 30, "it runs")
+
+    server.let_files_grow_to(4096)
+    with server.client() as client:
+        wait_until(lambda: client.info("persistence")["aof_last_write_status"] == "err", 20, "the disk is full")
+    with pytest.raises(StorageFull) as refused:
+        service.submit(words())
+    assert "disk" in refused.value.message
+    assert service.get(before.id).state is State.SUCCEEDED
+    known = {record.id for record in service.list()}
+    # Longer than a lease (2 s), and than after which a worker takes itself for deaf.
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        assert worker.running, worker.log.read_text()
+        time.sleep(0.1)
+    found = [check for check in redis_look.redis(service.settings) if check.status == "fail"]
+    assert [check.message for check in found if "append-only file failed" in check.message], found
+
+    server.let_files_grow_to(1 << 30)
+    for one in (*waiting, running):
+        record = service.wait(one, 60)
+        assert record.state is State.SUCCEEDED, (record, worker.log.read_text())
+    assert {record.id for record in service.list()} == known
+    assert service.wait(service.submit(words()).id, 30).state is State.SUCCEEDED
+    assert worker.running
+
+
+def test_given_always_when_the_disk_is_full_then_redis_ends_with_all_it_had_accepted(
+    serve: Callable[..., Any], connect: Callable[..., Any], words: Callable[..., Any]
+) -> None:
+    server = serve(maxmemory="100mb")
+    service = connect(server.url)
+    size = sum(file.stat().st_size for file in server.folder.rglob("*.aof"))
+    server.let_files_grow_to(size + 30_000)
+    accepted: list[str] = []
+
+    def submit_many() -> None:
+        for _ in range(1000):
+            accepted.append(service.submit(words()).id)
+
+    with pytest.raises((StorageFull, RedisUnavailable)):
+        submit_many()
+    assert len(accepted) > 3
+    assert server.process.wait(10) == 1
+    assert "Can't recover from AOF write error" in server.log.read_text()
+
+    server.start()
+    known = {record.id for record in service.list(limit=1000)}
+    assert known >= set(accepted)
+    # The one that was refused may be there: its answer was lost, so its sender knows nothing of it.
+    assert len(known) <= len(accepted) + 1
+    assert service.submit(words()).state is State.QUEUED
+
+
+def test_given_snapshots_that_fail_then_nothing_is_accepted_until_one_succeeds(
+    serve: Callable[..., Any], connect: Callable[..., Any], words: Callable[..., Any], wait_until: Callable[..., Any]
+) -> None:
+    server = serve(appendonly="no", save="3600 1", stop_writes_on_bgsave_error="yes", maxmemory="100mb")
+    service = connect(server.url)
+    kept = service.submit(words()).id
+    server.let_files_grow_to(100)
+    with server.client() as client:
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 20, "the snapshot failed")
+        with pytest.raises(StorageFull):
+            service.submit(words())
+        found = [check for check in redis_look.redis(service.settings) if check.status == "fail"]
+        assert [check.message for check in found if "stop-writes-on-bgsave-error" in check.message], found
+
+        server.let_files_grow_to(1 << 30)
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok", 20, "the snapshot succeeds")
+    assert service.get(kept).state is State.QUEUED
+    assert service.submit(words()).state is State.QUEUED
