@@ -8,7 +8,9 @@ from typing import get_args
 
 import pytest
 
-from workers.jobs import KINDS, RESULTS, AttemptRecord, Capability, Event, JobBase, Lane, State
+from workers.errors import IdempotencyConflict, JobPoison, NotReplayable, QuotaExceeded
+from workers.jobs import KINDS, RESULTS, AttemptRecord, Capability, Event, JobBase, Lane, State, Waiting
+from workers.ledger import Limits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text("utf-8")
 
@@ -24,6 +26,10 @@ PAGE = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text("utf-8")
         get_args(Event.model_fields["type"].annotation),
         [name for name in get_args(AttemptRecord.model_fields["outcome"].annotation) if name],
         *(result.model_fields for result in RESULTS.values()),
+        re.findall(r"[a-z_]+", re.sub(r"\([^)]*\)", "", re.search(r"``reason``: ([^.]*)\.", Waiting.__doc__ or "")[1])),
+        Limits.model_fields,
+        ["alone", "death", "resumed", "deaths", "suspect", "retry_after", "expected_start"],
+        [error.code for error in (JobPoison, NotReplayable, QuotaExceeded, IdempotencyConflict)],
     ],
 )
 def test_the_page_names_them_all(names):
