@@ -173,9 +173,14 @@ class ContentStore:
         with storage_errors("content store"):
             self._fs.makedirs(f"{self._root}/owners", exist_ok=True)
             self._fs.pipe_file(f"{self._root}/owners/{mine}", b"phiq")
-            self._fs.invalidate_cache()
-            names = (str(path).rsplit("/", 1)[-1] for path in self._fs.find(f"{self._root}/owners"))
-            return sorted(name for name in names if name != mine)
+        return [name for name in self.installations() if name != mine]
+
+    def installations(self) -> list[str]:
+        """The installations that have used this store; those that are gone too, until their files are deleted."""
+        with storage_errors("content store"), contextlib.suppress(FileNotFoundError):
+            self._fs.invalidate_cache()  # another machine may have written
+            return sorted(str(path).rsplit("/", 1)[-1] for path in self._fs.find(f"{self._root}/owners"))
+        return []
 
     def _keep(self, blocks: Iterator[bytes]) -> tuple[str, int]:
         """Write a file beside its place and move it there once it is whole and on the disk."""

@@ -23,7 +23,7 @@ class KeepingBusy(ServiceError):
 
 
 @contextlib.contextmanager
-def keeping_lock(client: redis.Redis, prefix: str, patience: float = 5.0) -> Iterator[threading.Event]:
+def keeping_lock(client: redis.Redis, prefix: str, patience: float = 30.0) -> Iterator[threading.Event]:
     """Hold the lock; yields an event that is set when it was lost.
 
     Raises:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from s3fs import S3FileSystem
 
-from workers.content import ContentStore
+from workers.content import ContentStore, open_content
+from workers.doctor.services import content_store
 from workers.errors import ContentMissing, ContentUnavailable, JobTooLarge, SettingsInvalid, StorageFull
+from workers.settings import Settings
 
 
 def test_what_is_put_comes_back_and_can_be_deleted(store: ContentStore) -> None:
@@ -55,6 +58,16 @@ def test_other_installations_are_known_by_what_they_leave(store: ContentStore) -
     assert store.owners("two") == ["one"]
     assert store.owners("one") == ["two"]
     assert list(store.stored()) == []
+
+
+def test_the_doctor_says_when_others_use_the_store(settings: Callable[..., Settings], tmp_path: Path) -> None:
+    ours = settings(content_url=str(tmp_path / "shared"))
+    [check] = content_store(ours)
+    assert check.status == "ok"
+    for name in ("one", "two"):
+        open_content(ours).owners(name)
+    [check] = content_store(ours)
+    assert (check.status, "PHIQ_CONTENT_URL" in check.fix) == ("warn", True)
 
 
 def test_a_full_disk_is_storage_full_and_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

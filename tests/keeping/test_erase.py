@@ -188,8 +188,8 @@ def test_the_command_says_what_it_did_and_asks_first(place: Place) -> None:
     run = CliRunner().invoke
     job = place.client.submit("complete", "one", model="fake:echo", subject="c-5")
     job.result(timeout=60)
-    assert run(app, ["erase"]).exit_code == 3
-    assert run(app, ["erase", "--subject", "c-5"]).exit_code == 3, "it must not go on where nobody can be asked"
+    assert run(app, ["erase"]).exit_code == 2
+    assert run(app, ["erase", "--subject", "c-5"]).exit_code == 2, "it must not go on where nobody can be asked"
     assert job.record.state is State.SUCCEEDED
     counted = run(app, ["erase", "--subject", "c-5", "--dry-run", "--json"])
     assert json.loads(counted.stdout)["jobs"] == 1

@@ -20,6 +20,7 @@ LOOKS: tuple[Look, ...] = (
     machine.tracing,
     redis_look.redis,
     services.chroma,
+    services.content_store,
     services.workers,
     models.embedder,
     models.picture_reader,

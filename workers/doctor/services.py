@@ -31,6 +31,24 @@ def chroma(settings: Settings) -> list[Check]:
     return [ok("chroma", f"It answers at {url}, API {version}")]
 
 
+def content_store(settings: Settings) -> list[Check]:
+    """Whether the content store answers, and is this installation's alone."""
+    from workers.content import open_content
+
+    store = open_content(settings)
+    users = store.installations()
+    if len(users) > 1:
+        return [
+            warn(
+                "content store",
+                f"{len(users)} installations use {store.url}, so nobody deletes what jobs no longer need.",
+                "Give each a folder of its own (PHIQ_CONTENT_URL); delete the files in its folder owners of those "
+                "that are gone.",
+            )
+        ]
+    return [ok("content store", f"It answers at {store.url}")]
+
+
 def workers(settings: Settings) -> list[Check]:
     """Whether somebody works."""
     from workers.service import Service
