@@ -15,7 +15,7 @@ from benchmarks.chaos.machine import Machine, Part, worker_name
 from benchmarks.chaos.options import Options
 
 _EVERY = {
-    "worker": (3.0, 9.0),
+    "worker": (5.0, 10.0),
     "freeze": (30.0, 60.0),
     "redis": (30.0, 60.0),
     "scheduler": (30.0, 60.0),
