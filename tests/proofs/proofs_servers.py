@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import shutil
 import socket
@@ -89,7 +90,7 @@ class Rewindable:
                 *("--maxmemory-policy", "noeviction"),
             ],
             stdout=subprocess.DEVNULL,
-            env=self._environment,
+            env=None if self._environment is None else {**os.environ, **self._environment},
         )
         until = time.monotonic() + 20
         while True:
