@@ -17,7 +17,20 @@ PLACES = {
     State.DELAYED: {("delayed",)},
     State.RUNNING: {("leases",)},
 }
-GLOBAL = {"delayed", "leases", "limits", "finished", "queues", "workers", "seen", "boot", "pause", "counted", "pace"}
+GLOBAL = {
+    "delayed",
+    "leases",
+    "limits",
+    "finished",
+    "queues",
+    "workers",
+    "seen",
+    "boot",
+    "clock",
+    "pause",
+    "counted",
+    "pace",
+}
 GLOBAL |= {"dead", "tenants", "paused", "born", "process"}
 BY_QUEUE = {"waiting", "sent", "turns", "turn", "rested", "running"}
 BY_TENANT = {"jobs", "dead", "handed", "busy", "later", "quota"}

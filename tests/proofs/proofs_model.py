@@ -81,6 +81,8 @@ class Model:
         self.jobs: dict[str, Job] = {}
         self.gone: dict[str, str] = {}
         """Jobs that expired by policy but are still in an index, with their tenants."""
+        self.looked = 0.0
+        """When the reaper last looked."""
         self.paused_until = 0.0
         self.restarted = True
         self.said: dict[str, str] = {}
@@ -171,8 +173,14 @@ class Model:
 
     def reap(self) -> tuple[int, int, dict[str, str]]:
         """One round: how many became due, how many expired, and what became of the lost."""
-        if self.restarted:
+        back = self.now < self.looked
+        if self.restarted or back or self.now - self.looked > 2 * LEASE:
             self.restarted, self.paused_until = False, self.now + LEASE
+        if back:
+            self.beat = min(self.beat, self.now)
+            for job in self.jobs.values():
+                job.lease = min(job.lease, self.now + LEASE)
+        self.looked = self.now
         due = expired = 0
         lost: dict[str, str] = {}
         for job in self.jobs.values():

@@ -114,17 +114,15 @@ def everything(ledger, client):
 
 def shape(client, names):
     """What lies in Redis, without times, tokens and nonces."""
-    kept = dump(client)
-    text = json.dumps({key: value for key, (value, _) in kept.items()}, default=sorted, sort_keys=True)
+    kept = {key: value for key, value in dump(client).items() if key != "pace"}  # which is in real time
+    text = json.dumps({key: value for key, (value, _) in kept.items()}, default=sorted, sort_keys=True, indent=0)
     for job_id, name in names.items():
         text = text.replace(job_id, name)
     for key in [key for key in kept if key.startswith("op:")]:
         text = text.replace(key, "op")
-    text = re.sub(r"\\b[0-9]{13}(\\.0)?(-[0-9]+)?\\b", "TIME", text)
-    text = re.sub(r"\\b[0-9a-f]{64}\\b|\\b[0-9a-f]{32}\\b|\\b[0-9a-f]{40}\\b", "HASH", text)
-    return sorted(json.loads(text).items()), sorted(
-        key.partition(":")[0] for key, (_, left) in kept.items() if left > 0
-    )
+    text = re.sub(r"\b[0-9]{13}(\.0)?(-[0-9]+)?\b", "TIME", text)
+    text = re.sub(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{32}\b|\b[0-9a-f]{40}\b", "HASH", text)
+    return text.splitlines(), sorted(key.partition(":")[0] for key, (_, left) in kept.items() if left > 0)
 
 
 def test_whatever_is_repeated_changes_nothing(rewindable, proxy):
@@ -135,7 +133,8 @@ def test_whatever_is_repeated_changes_nothing(rewindable, proxy):
         expected = shape(client, names)
         client.flushall()
         between.every = True
-        disturbed, names = everything(Ledger(rewindable.client(between.port), CONFIG), client)
+        with rewindable.client(between.port) as lossy:
+            disturbed, names = everything(Ledger(lossy, CONFIG), client)
         found = shape(client, names)
     assert disturbed == undisturbed
     for one, other in zip(found, expected, strict=True):

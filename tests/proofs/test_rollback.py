@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from proofs_servers import Worker
+from proofs_servers import Worker, grow_older
 
 from agents.contract import CompletionResult
 from workers.errors import JobNotFound, LeaseLost
@@ -48,6 +48,14 @@ def shown(ledger, job_id, after="0-0", text=""):
     return text
 
 
+def end_by_cancel(ledger, job_id):
+    """Its holder, which is refused, falls silent, and the reaper ends the job."""
+    ledger.cancel(job_id, "default")
+    ledger.reap()  # which learns of the restart, and waits for one lease
+    grow_older(ledger.scripts.client, 2 * ledger.config.lease)
+    assert ledger.reap().lost == {job_id: "cancelled"}
+
+
 def test_an_attempt_of_the_lost_time_is_refused(rewindable, ledger, submit):
     job_id = submit()
     point = rewindable.remember()
@@ -72,6 +80,25 @@ def test_an_attempt_of_the_lost_time_is_refused(rewindable, ledger, submit):
     assert shown(ledger, job_id) == "right"
 
 
+def test_a_text_of_the_same_length_is_not_the_same_text(rewindable, ledger, submit):
+    """The holder has voided what earlier attempts streamed, and Redis knows nothing of it."""
+    job_id = submit()
+    first = ledger.claim(job_id, "w")
+    first.delta("abc")
+    first.release()
+    for write in ("delta", "succeed"):
+        holder = ledger.claim(job_id, "w")
+        point = rewindable.remember()
+        holder.delta("xyz")
+        rewindable.roll_back(point)
+        with pytest.raises(LeaseLost):
+            holder.delta("!") if write == "delta" else holder.succeed(CompletionResult(text="xyz"))
+        assert shown(ledger, job_id) == "abc"
+        ledger.reap()
+        grow_older(ledger.scripts.client, 2 * ledger.config.lease)
+        ledger.reap()
+
+
 @pytest.mark.parametrize("write", ["delta", "succeed"])
 def test_a_holder_whose_text_was_lost_leaves_no_hole(rewindable, ledger, submit, write):
     """It held the job before and after, but Redis knows less of it than it does itself."""
@@ -81,11 +108,12 @@ def test_a_holder_whose_text_was_lost_leaves_no_hole(rewindable, ledger, submit,
     point = rewindable.remember()
     holder.delta("two ")
     rewindable.roll_back(point)
+    calls = {
+        "delta": lambda: holder.delta("three"),
+        "succeed": lambda: holder.succeed(CompletionResult(text="one two ")),
+    }
     with pytest.raises(LeaseLost):
-        if write == "delta":
-            holder.delta("three")
-        else:
-            holder.succeed(CompletionResult(text="one two "))
+        calls[write]()
     assert shown(ledger, job_id) == "one "
     assert ledger.get(job_id, "default").state is State.RUNNING, "until its lease is over"
 
@@ -100,9 +128,7 @@ def test_readers_are_told(rewindable, ledger, submit):
     rewindable.roll_back(point)
     assert shown(ledger, job_id, last.id, "one two ") == "one "
     # Also once newer events have come: their ids are larger than the one that is gone.
-    ledger.cancel(job_id, "default")
-    holder.renew()
-    holder.cancelled()
+    end_by_cancel(ledger, job_id)
     assert shown(ledger, job_id, last.id, "one two ") == "one "
 
 
@@ -124,8 +150,7 @@ def test_a_reader_that_follows_through_it_ends_with_what_is_kept(rewindable, led
     thread.start()
     wait_until(lambda: texts() == "one two ", 10, "read")
     rewindable.roll_back(point)
-    ledger.cancel(job_id, "default")
-    holder.cancelled()
+    end_by_cancel(ledger, job_id)
     thread.join(20)
     text = ""
     for event in seen:

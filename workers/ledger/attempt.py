@@ -278,7 +278,8 @@ class Attempt:
                 try:
                     self._flush()
                     if not self._writing.waits:
-                        args = (nonce, outcome, payload, int(transient), delay, ref, self._writing.offset, kept)
+                        known = (self._writing.offset, kept, self._writing.began)
+                        args = (nonce, outcome, payload, int(transient), delay, ref, *known)
                         state = self._scripts.run("settle", self.id, self._token, *args)
                 except (RedisUnavailable, StorageFull) as error:
                     log.warning("job %s: %s Trying again.", self.id, error.message)

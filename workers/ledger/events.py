@@ -125,7 +125,7 @@ class Reader:
         ``began`` is the attempt that began the text: later ones may go on from it, so it, not the event's own
         attempt, tells whether text of the right length is also the right text.
         """
-        if event.type != "delta" or self._expected is None:
+        if event.type == "restarted" or self._expected is None:
             return False
         return event.offset != self._expected or (None not in (began, self._began) and began != self._began)
 

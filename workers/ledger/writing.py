@@ -24,13 +24,14 @@ class Writing:
 
     Attributes:
         offset: As above; once nothing waits to be written, that of the stream in Redis.
+        began: As above.
         progress: The latest progress that is to be written, as JSON; empty: none.
     """
 
     def __init__(self, number: int, began: int, offset: int, logged: int) -> None:
         self.progress = ""
         self._number = number
-        self._began = began
+        self.began = began
         self.offset = offset
         self._logged = logged
         self._text: list[str] = []
@@ -91,7 +92,7 @@ class Writing:
         piece, rest = text[:_PIECE], text[_PIECE:]
         offset, restart = self.offset, self._restart
         if restart or not offset:
-            self._began = self._number
+            self.began = self._number
         how, log, before = "", "".join(self._log), self._logged
         if log:
             how, self._logged = ("set", len(log)) if self._log_anew else ("add", before + len(log))
@@ -102,6 +103,6 @@ class Writing:
         self._text, self._restart = [rest] if rest else [], False
         self._log, self._log_length, self._log_anew = [], 0, False
         return (
-            *(uuid.uuid4().hex, offset, piece, len(piece), progress, int(restart), self._began),
+            *(uuid.uuid4().hex, offset, piece, len(piece), progress, int(restart), self.began),
             *(resumed or "", how, log, before),
         )

@@ -1,11 +1,32 @@
 -- ARGV: Redis' run id, lease in ms, most to do of each kind, the error of a lost worker as JSON, that of a poisonous
 -- job, deaths that make a suspect, ms a dead letter is kept.
 -- Returns {due, expired, {id, new state, …} of the lost, swept}.
--- After a restart of Redis nobody is reaped for one lease: holders could not renew while it was down.
+-- After a restart of Redis, or when its clock jumped, nobody is reaped for one lease: holders could not renew.
 go_on_when_full()
-if redis.call('GET', P .. 'boot') ~= ARGV[1] then
+local lease = tonumber(ARGV[2])
+local last = tonumber(redis.call('GET', P .. 'clock') or now)
+-- Far from the last round, Redis' clock was put on or its machine stood still: every lease is over, but nobody died.
+local pause = redis.call('GET', P .. 'boot') ~= ARGV[1] or now < last or now - last > math.max(60000, 2 * lease)
+if now < last then
+  -- The clock was set back. Nothing that is looked at by the second may last until the old time comes round again.
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '(' .. now + lease, '+inf')) do
+    redis.call('ZADD', P .. 'leases', now + lease, id)
+    if job(id) then set(id, 'lease', now + lease) end
+  end
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', P .. 'seen', '(' .. now, '+inf')) do
+    redis.call('ZADD', P .. 'seen', now, worker)
+  end
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'sent:' .. queue, '(' .. now, '+inf')) do
+      redis.call('ZADD', P .. 'sent:' .. queue, now, id)
+    end
+  end
+  redis.call('DEL', P .. 'counted')
+end
+redis.call('SET', P .. 'clock', now)
+if pause then
   redis.call('SET', P .. 'boot', ARGV[1])
-  redis.call('SET', P .. 'pause', 1, 'PX', ARGV[2])
+  redis.call('SET', P .. 'pause', 1, 'PX', lease)
 end
 local due, expired, swept, lost = 0, 0, 0, {}
 

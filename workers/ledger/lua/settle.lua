@@ -1,7 +1,7 @@
 -- Ends an attempt. ARGV: id, token, nonce, outcome (succeeded, failed, cancelled, expired, released), result or
 -- error as JSON or '', '1' when the failure is transient, delay in ms before a retry, reference to the result in the
 -- content store when it is too large for here or '', characters in the stream as the holder knows it or '', ms a dead
--- letter is kept.
+-- letter is kept, the attempt that began the text in the stream as the holder knows it.
 -- Cancel and deadline against finish are decided here: who was told "cancelled" never gets a result.
 -- Returns the job's new state, or 'lost', also when Redis was set back under the holder: its stream has a hole then.
 go_on_when_full()
@@ -10,6 +10,7 @@ local at = job(id)
 if at and at.nonce == ARGV[3] then return at.reply end
 local stands = standing(id, ARGV[2], true)
 if stands == 'lost' or (ARGV[9] and ARGV[9] ~= '' and ARGV[9] ~= at.offset) then return 'lost' end
+if ARGV[11] and at.offset ~= '0' and (redis.call('HGET', key, 'began') or '1') ~= ARGV[11] then return 'lost' end
 if stands ~= '' then outcome = stands end
 local state = outcome
 if outcome == 'succeeded' then

@@ -5,10 +5,12 @@
 -- Returns the standing; 'lost' too when Redis was set back under the holder, so that what it adds would leave a hole.
 go_on_when_full()
 local id, key, log = ARGV[1], job_key(ARGV[1]), P .. 'tokens:' .. ARGV[1]
-local last = redis.call('HMGET', key, 'nonce', 'reply', 'offset', 'attempt')
+local last = redis.call('HMGET', key, 'nonce', 'reply', 'offset', 'attempt', 'began')
 if last[1] == ARGV[3] then return last[2] end
 local stands = standing(id, ARGV[2], true)
 if stands == 'lost' or last[3] ~= ARGV[4] then return 'lost' end
+-- Of the right length, but another attempt's text.
+if ARGV[4] ~= '0' and ARGV[8] ~= '1' and (last[5] or '1') ~= ARGV[9] then return 'lost' end
 if ARGV[11] == 'add' and redis.call('STRLEN', log) ~= tonumber(ARGV[13]) then return 'lost' end
 if ARGV[11] == 'set' then
   redis.call('SET', log, ARGV[12])
