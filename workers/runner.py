@@ -14,7 +14,6 @@ from agents.contract import (
     Chunk,
     DescribeRequest,
     EmbedResult,
-    FileReport,
     IngestResult,
     Picture,
     Progress,
@@ -25,6 +24,7 @@ from agents.errors import Interrupted, NeedsModel
 from workers.collection_lock import collection_lock
 from workers.engines.base import EngineURI
 from workers.errors import OptionUnsupported
+from workers.ingest_reports import IngestReports
 from workers.jobs import (
     ChatJob,
     CompleteJob,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from agents.checkpoints import Checkpoints
-    from knowledge.sync import SourceReport
     from tools.pictures import PictureLimits
 
 
@@ -97,7 +96,7 @@ class Runner:
                 passages = self._have.store(job.tenant).search(job.input.collection, job.input.query, job.input.top_k)
                 yield Chunk(result=SearchResult(passages=passages))
             case IngestJob():
-                yield from self._ingest(job, stop)
+                yield from self._ingest(job, stop, checkpoints)
             case _:
                 chain, value = self._chain(job, uri, stop, checkpoints)
                 if self._have.loads_first(uri):
@@ -177,13 +176,13 @@ class Runner:
         vectors = self._have.embedder.embed_documents(list(job.input.texts))
         return Chunk(result=EmbedResult(vectors=vectors, dimensions=self._have.embedder.dimensions))
 
-    def _ingest(self, job: IngestJob, stop: threading.Event) -> Iterator[Chunk]:
+    def _ingest(self, job: IngestJob, stop: threading.Event, checkpoints: Checkpoints | None) -> Iterator[Chunk]:
         from knowledge.load.limits import LoadLimits
         from knowledge.sync import LoadedFile, Step, ingest_steps
 
         asked = job.input
-        files = (LoadedFile(file.source, file.name, partial(self._have.content.get, file.ref)) for file in asked.files)
-        reports: list[FileReport] = []
+        so_far = IngestReports(asked.files, checkpoints)
+        files = (LoadedFile(file.source, file.name, partial(self._have.content.get, file.ref)) for file in so_far.todo)
         key = f"{self._settings.key_prefix}:writer:{job.tenant}:{asked.collection}"
         with collection_lock(self._have.redis, key, stop) as lost:
             for step in ingest_steps(
@@ -192,7 +191,7 @@ class Runner:
                 files,
                 limits=LoadLimits(max_bytes=self._settings.max_file_bytes),
                 prune_under=asked.prune_under,
-                keep=asked.keep,
+                keep={*asked.keep, *so_far.done},
                 should_stop=lambda: stop.is_set() or lost.is_set(),
                 subject=job.subject or "",
             ):
@@ -200,10 +199,10 @@ class Runner:
                 if isinstance(step, Step):
                     note = f"{step.source}: {step.done} of {step.total} passages"
                 else:
-                    reports.append(_report(step))
-                done = sum(seen.status != "deleted" for seen in reports)
+                    so_far.add(step)
+                done = sum(seen.status != "deleted" for seen in so_far.reports)
                 yield Chunk(progress=Progress(done=done, total=len(asked.files), note=note))
-        yield Chunk(result=IngestResult(collection=asked.collection, files=reports))
+        yield Chunk(result=IngestResult(collection=asked.collection, files=so_far.reports))
 
     def _pictures(self, job: DescribeJob) -> DescribeRequest:
         pictures = tuple(Picture(name=image.name, data=self._have.content.get(image.ref)) for image in job.input.images)
@@ -219,12 +218,3 @@ class Runner:
         if job.kind in ("embed", "search", "ingest"):
             return result.model_copy(update={"engine": "embedder", "model": self._have.embedder.name})
         return result.model_copy(update={"engine": uri.scheme, "model": uri.name})
-
-
-def _report(found: SourceReport) -> FileReport:
-    return FileReport(
-        source=found.source,
-        status=found.status,
-        passages=found.passages,
-        error=found.error.to_dict() if found.error else None,
-    )

@@ -225,3 +225,34 @@ def test_results_survive_json(runner: Runner) -> None:
 
     found = result(runner, kind="embed", input={"texts": ["one"]})
     assert RESULTS["embed"].model_validate(json.loads(found.model_dump_json())) == found
+
+
+class Kept(dict[str, str]):
+    """Checkpoints in memory."""
+
+    def put(self, key: str, value: str) -> None:
+        self[key] = value
+
+
+def test_an_ingest_that_runs_again_does_only_the_rest_and_reports_it_all(runner: Runner, configured: Settings) -> None:
+    content = open_content(configured)
+    texts = {f"manual/{number}.txt": f"{RESET} It is boiler number {number}." for number in range(3)}
+    files = [{**content.put(text.encode(), name).model_dump(), "source": name} for name, text in texts.items()]
+    job = parse_job({"kind": "ingest", "tenant": "again", "input": {"files": files, "prune_under": "manual"}})
+    kept = Kept()
+
+    def reports() -> list[tuple[str, str]]:
+        *_, last = runner.run(job, threading.Event(), kept)  # type: ignore[arg-type]  # all that an ingest uses
+        assert isinstance(last.result, IngestResult)
+        return [(file.source, file.status) for file in last.result.files]
+
+    expected = [(name, "added") for name in texts]
+    assert reports() == expected
+    # As if the worker had died after the first two.
+    del kept["file:manual/2.txt"]
+    result(runner, kind="ingest", tenant="again", input={"files": files[:2], "prune_under": "manual"})
+    assert content.delete(files[0]["ref"]), "what was written is not read again"
+    assert reports() == expected
+    found = result(runner, kind="search", tenant="again", input={"query": "boiler number", "top_k": 5})
+    assert isinstance(found, SearchResult)
+    assert {passage.source for passage in found.passages} == set(texts)
