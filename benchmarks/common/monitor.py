@@ -11,7 +11,20 @@ from typing import Any
 import redis
 
 _READS = {
-    *("GET", "HGET", "HMGET", "HGETALL", "SMEMBERS", "XREAD", "XRANGE", "LLEN", "PING", "SUBSCRIBE", "UNSUBSCRIBE"),
+    *(
+        "GET",
+        "HGET",
+        "HMGET",
+        "HGETALL",
+        "SMEMBERS",
+        "XREAD",
+        "XRANGE",
+        "XREVRANGE",
+        "LLEN",
+        "PING",
+        "SUBSCRIBE",
+        "UNSUBSCRIBE",
+    ),
     *("PUBLISH", "MGET", "EXISTS", "INFO", "SELECT", "CLIENT", "HELLO", "AUTH", "ZCARD", "TYPE", "MULTI"),
 }
 

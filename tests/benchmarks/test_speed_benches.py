@@ -37,7 +37,7 @@ def test_the_cancel_bench_times_every_cancelled_job_of_both_engines(redis_binary
 def test_the_backlog_bench_finds_every_job_it_queued(redis_binary: str) -> None:
     from benchmarks import bench_backlog
 
-    found = bench_backlog.run(jobs=60, tenants=7, submitters=2)
+    found = bench_backlog.run(jobs=60, tenants=7, submitters=2, sample=10)
     assert found["queued"] >= 60
     assert found["counted"] == found["queued"] + found["looks"]
     assert found["bytes_a_job"] > 500

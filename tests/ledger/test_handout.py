@@ -170,3 +170,18 @@ def test_a_message_is_read_as_one_that_celery_sends(look, submit, redis_url):
         assert ours.payload[0] == [job.id]
         ours.ack()
         theirs.ack()
+
+
+def test_many_tenants_at_their_limits_make_no_step_slow_and_the_next_look_passes_them_all(make_ledger, a_job, client):
+    ledger = make_ledger()
+    ledger.heartbeat(WorkerInfo(name="w", serves=[Capability.GENERATE], slots=4))
+    ledger.dispatch()
+    for number in range(40):
+        ledger.pause(tenant=f"t{number:02}")
+        ledger.submit(a_job(tenant=f"t{number:02}"), model="fake:echo", capability=Capability.GENERATE)
+    client.config_resetstat()
+    ledger.submit(a_job(tenant="z"), model="fake:echo", capability=Capability.GENERATE)
+    asked = sum(one["calls"] for one in client.info("commandstats").values())
+    assert asked < 100
+    assert ledger.dispatch() + client.llen(INTERACTIVE) >= 1
+    assert client.llen(INTERACTIVE) == 1
