@@ -54,11 +54,19 @@ class Scripts:
             RedisUnavailable: no answer, after the client's own retries.
             StorageFull: Redis takes no more.
         """
+        import redis
+
         found = self._scripts.get(script)
         if found is None:
             found = self._scripts[script] = self.client.register_script(source(script))
         with redis_errors():
-            return found(keys=[self.prefix], args=list(args))
+            try:
+                return found(keys=[self.prefix], args=list(args))
+            except redis.ResponseError as error:
+                if _refusal(error) == "READONLY":
+                    # The master became a replica, and its name or socket may lead to another by now.
+                    self.client.connection_pool.disconnect()
+                raise
 
     def key(self, *parts: str) -> str:
         """A key of the ledger."""
@@ -87,7 +95,13 @@ def translated(error: redis.RedisError) -> PhiqError:
             hint="Nothing was accepted and nothing lost. Free disk space or raise Redis' maxmemory, then try again.",
             subject="redis",
         )
-    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+    if isinstance(error, redis.exceptions.NoPermissionError) or "NOPERM" in text:
+        return RedisUnavailable(
+            "Redis' access list forbids a command that phiq needs.",
+            hint="Give the user in PHIQ_REDIS_URL the rule in docs/operations.md (Access list).",
+            subject="redis",
+        )
+    if isinstance(error, redis.AuthenticationError):
         return RedisUnavailable(
             "Redis refuses the user or password in PHIQ_REDIS_URL.",
             hint="Correct PHIQ_REDIS_URL; `phiq doctor` shows what is wrong.",
@@ -95,10 +109,17 @@ def translated(error: redis.RedisError) -> PhiqError:
         )
     if isinstance(error, redis.exceptions.BusyLoadingError):
         return RedisUnavailable("Redis is still loading its data.", hint="Try again in a moment.", subject="redis")
-    if isinstance(error, redis.ResponseError) and not any(mark in text for mark in _NOT_NOW):
+    refusal = _refusal(error)
+    if isinstance(error, redis.ResponseError) and not refusal:
         return ServiceError(
             f"Redis refused a command of ours: {text[:200]}",
             hint="Is PHIQ_KEY_PREFIX used by something else, or Redis older than 6.2? `phiq doctor` shows it.",
+            subject="redis",
+        )
+    if refusal:
+        return RedisUnavailable(
+            f"Redis takes no writes for now ({refusal}).",
+            hint="It is a replica, has too few replicas, or is busy; `phiq doctor` shows which.",
             subject="redis",
         )
     return RedisUnavailable(
@@ -106,3 +127,18 @@ def translated(error: redis.RedisError) -> PhiqError:
         hint="Start it with `phiq up`, or check PHIQ_REDIS_URL; `phiq doctor` shows what is wrong.",
         subject="redis",
     )
+
+
+def _refusal(error: redis.RedisError) -> str:
+    """Redis' word for why it does not do it now; empty when it is something else."""
+    import redis
+
+    # redis-py takes the word away where it has a class for it.
+    known: dict[type[Exception], str] = {
+        redis.exceptions.ReadOnlyError: "READONLY",
+        redis.exceptions.MasterDownError: "MASTERDOWN",
+        redis.exceptions.ClusterDownError: "CLUSTERDOWN",
+        redis.exceptions.TryAgainError: "TRYAGAIN",
+    }
+    by_class = next((word for kind, word in known.items() if isinstance(error, kind)), "")
+    return by_class or next((mark.strip() for mark in _NOT_NOW if mark in str(error)), "")
