@@ -39,6 +39,10 @@ from workers.errors import ContentMissing, JobInvalid
 RECORD_VERSION = 2
 """Of the record's layout: a worker leaves alone what is newer than itself. 2: job or result may lie elsewhere."""
 
+SINCE = {"subject": 2}
+"""Fields of a job that came later, with the version of a record that uses them. Left out while they are not used, so
+that older workers, which refuse what they don't know, can read the job."""
+
 
 class Lane(StrEnum):
     """Interactive work goes before batch work, at the queue and in the engine."""

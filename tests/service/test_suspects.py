@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from workers.jobs import State
@@ -67,13 +69,17 @@ def test_an_innocent_suspect_ends_well_and_its_worker_goes_on_as_ever(
 def test_a_worker_that_drains_gives_its_suspect_to_another(
     service, suspect, start_worker, complete, streaming, outcomes, wait_until
 ):
-    leaving = start_worker("w1", drain_seconds=10)
-    streaming(complete(model="fake:words?count=100&rate=20"))
+    leaving = start_worker("w1", drain_seconds=0.5)
+    beside = streaming(complete(model="fake:words?count=100000&rate=20"))
     service.resume(tenant="odd")
     wait_until(lambda: service.workers()[0].alone, 15, "the suspect waits")
-    start_worker("w2")
     leaving.signal()
+    assert leaving.process.wait(30) == 0
+    assert outcomes(beside) == [("w1", "released")]
+    service.cancel(beside)
+    started = time.monotonic()
+    start_worker("w2")
     record = service.wait(suspect, 30, tenant="odd")
     assert record.state is State.SUCCEEDED
     assert record.attempts[-1].worker == "w2"
-    assert leaving.process.wait(20) == 0
+    assert time.monotonic() - started < 40, "not kept for the one that left until that ran out"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from workers.jobs import RECORD_VERSION, State
+from workers.jobs import RECORD_VERSION, SINCE, State
 
 pytestmark = pytest.mark.service
 
@@ -30,6 +32,9 @@ def test_an_old_worker_leaves_newer_jobs_to_new_ones_and_a_mixed_fleet_ends_all(
     # The old worker reads the message and does nothing: the one it does after that shows that it has.
     assert service.wait(service.submit(complete()).id, 20).state is State.SUCCEEDED
     assert (service.get(early).state, service.get(early).attempt) == (State.QUEUED, 0)
+    why = service.waiting(early)
+    assert (why.reason, why.workers) == ("no_worker", 0)
+    assert "older version" in why.message
 
     new = launch("new", odd="newer")
     await_workers(new)
@@ -51,3 +56,17 @@ def test_an_old_worker_leaves_newer_jobs_to_new_ones_and_a_mixed_fleet_ends_all(
         assert set(given_back) <= {("old", "released")}
     assert {name for job_id in newer for name, _ in outcomes(job_id)} == {"new"}
     assert any(worker == "old" for job_id in plain for worker, _ in outcomes(job_id))
+
+
+def test_a_record_carries_only_what_its_job_uses_so_that_older_workers_can_read_it(service, complete):
+    def kept(job_id: str) -> tuple[str, dict[str, object]]:
+        version, job = service.ledger.scripts.client.hmget(f"phiq:job:{job_id}", "version", "job")
+        return version, json.loads(job)
+
+    plain = service.submit(complete(), job_id="0" * 32).id
+    assert kept(plain)[0] == "1"
+    assert not set(kept(plain)[1]) & set(SINCE)
+    version, job = kept(service.submit(complete(subject="customer 7")).id)
+    assert (version, job["subject"]) == ("2", "customer 7")
+    # And the same request is the same job for both versions.
+    assert service.submit(complete(), job_id="0" * 32).id == plain

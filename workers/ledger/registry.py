@@ -30,6 +30,7 @@ class WorkerInfo(BaseModel):
     model_config = ConfigDict(extra="ignore")
     name: str
     version: str = ""
+    records: int = Field(default=1, description="the newest version of a job's record that it understands")
     machine: str = ""
     pid: int = 0
     serves: list[Capability] = Field(default_factory=list)

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError
 
 from workers.errors import IdempotencyConflict, JobInvalid, JobTooLarge, QuotaExceeded
-from workers.jobs import Capability, Job
+from workers.jobs import SINCE, Capability, Job
 from workers.ledger import names, overview, registry
 from workers.ledger.config import LedgerConfig
 from workers.ledger.scripts import Scripts, redis_errors
@@ -62,8 +62,9 @@ def submit(
         StorageFull: Redis or the content store takes no more; nothing was accepted.
         ContentUnavailable: the content store does not answer; nothing was accepted.
     """
+    unused = {name for name in SINCE if getattr(job, name) == type(job).model_fields[name].default}
     try:
-        payload = job.model_dump_json(exclude_defaults=False)
+        payload = job.model_dump_json(exclude=unused)
     except PydanticSerializationError as error:
         raise JobInvalid(
             "The job holds half a character (a lone surrogate), which is no text.",
@@ -82,7 +83,7 @@ def submit(
     # Before the record: what it refers to is there from its first moment. If Redis then refuses, the sweep takes it.
     ref = payloads.put_away(payload, f"job {job_id}") if payloads is not None else ""
     fields: dict[str, str | int] = {
-        "version": REFERRED_VERSION if ref else INLINE_VERSION,
+        "version": max([REFERRED_VERSION if ref else INLINE_VERSION, *(SINCE[name] for name in SINCE.keys() - unused)]),
         "kind": job.kind,
         "lane": job.lane.value,
         "capability": capability.value,

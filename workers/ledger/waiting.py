@@ -21,6 +21,7 @@ class Facts(BaseModel):
     queue: str
     attempt: int
     model: str
+    version: int = Field(default=1, description="of the record: older workers leave it alone")
     until: float = Field(description="until it may start, when it is delayed")
     ahead: int
     rank: int = Field(description="jobs of its own tenant before it, of those that were not handed out")
@@ -53,11 +54,17 @@ class _Slots:
 def explain(facts: Facts, workers: list[WorkerInfo], config: LedgerConfig) -> Waiting:
     """Put the script's facts and the living workers into a reason, a sentence and an estimate."""
     capability, lane = names.split(facts.queue)
-    serving = [info for info in workers if capability in info.serves and not info.draining]
+    there = [info for info in workers if capability in info.serves and not info.draining]
+    serving = [info for info in there if info.records >= facts.version]
     slots = registry.slots(serving, capability)
     kept = max(0, min(config.interactive_slots, slots - 1)) if lane is Lane.BATCH else 0
     have = _Slots(serving, slots, min(slots, sum(len(info.running) for info in serving)), kept)
     reason, message = _reason(facts, have)
+    if reason == "no_worker" and there:
+        message = (
+            f"Every worker that serves '{capability.value}' is of an older version than this job. Restart one with "
+            "the version it was submitted with."
+        )
     queued = facts.state is State.QUEUED
     return Waiting(
         reason=reason,

@@ -7,6 +7,7 @@ import socket
 from functools import cache
 from typing import TYPE_CHECKING
 
+from workers.jobs import RECORD_VERSION
 from workers.ledger import WorkerInfo
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def describe(worker: WorkerProcess) -> WorkerInfo:
     return WorkerInfo(
         name=worker.name,
         version=_version(),
+        records=RECORD_VERSION,
         machine=socket.gethostname(),
         pid=os.getpid(),
         serves=worker.serves,

@@ -38,7 +38,7 @@ local out = redis.call('SCARD', P .. 'busy:' .. tenant) + redis.call('SCARD', P 
 local pace = redis.call('HGET', P .. 'pace', queue)
 return cjson.encode({
   state = at.state, queue = queue, attempt = tonumber(at.attempt), ahead = ahead, oldest = now - oldest,
-  model = redis.call('HGET', job_key(id), 'model') or '',
+  model = redis.call('HGET', job_key(id), 'model') or '', version = tonumber(at.version or 1),
   ['until'] = at.available and tonumber(at.available) - now or 0,
   paused = (held[1] == 1 and queue) or (held[2] == 1 and 'tenant:' .. tenant) or '',
   rank = rank or 0, quota = rank and most > 0 and out >= most and most or 0,
