@@ -103,7 +103,7 @@ def _keys(kept: dict[str, tuple[Any, int]], model: Model) -> None:
             job = model.keyed(*rest.split(":"))
             assert job is not None, f"left behind: {key}"
             assert (left > 0) == job.state.final, f"{key} expires in {left} ms, its job is {job.state}"
-        elif kind in ("op", "pause", "counted"):
+        elif kind in ("op", "pause", "counted", "plan"):
             assert left > 0, f"{key} never goes"
         else:
             assert kind in GLOBAL | BY_QUEUE | BY_TENANT, f"what is {key}?"

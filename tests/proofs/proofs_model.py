@@ -17,6 +17,7 @@ DEADLINE = 2350.0
 RETRY = 350.0
 TTL = 5050.0
 DEAD_TTL = 9050.0
+RESERVED = 250.0
 STEPS = (400.0, 1100.0, 6000.0)
 
 WAITING = (State.QUEUED, State.DELAYED)
@@ -38,6 +39,9 @@ class Job:
     deaths: int = 0
     suspect: bool = False
     alone: bool = False
+    worker: str = ""
+    reserved: str = ""
+    reserved_until: float = 0.0
     token: str = ""
     lease: float = 0.0
     cancel: bool = False
@@ -76,8 +80,12 @@ class Model:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.beat = 0.0
-        """When the worker last said that it lives."""
+        self.beats: dict[str, float] = {}
+        """When each worker last said that it lives."""
+        self.paused: set[str] = set()
+        """Queues, and tenants as tenant:NAME."""
+        self.quotas: dict[str, int] = {}
+        """How many jobs a tenant may have waiting."""
         self.jobs: dict[str, Job] = {}
         self.gone: dict[str, str] = {}
         """Jobs that expired by policy but are still in an index, with their tenants."""
@@ -115,17 +123,27 @@ class Model:
         late = job.deadline is not None and self.now > job.deadline
         return late or (job.expires is not None and not job.started and self.now > job.expires)
 
-    def claim(self, job_id: str, alone: bool = False) -> Job | None:
-        """The job, running, when it is to be had; a suspect that must run alone stays as it is."""
+    def full(self, tenant: str) -> bool:
+        """Whether a tenant has as many jobs waiting as it may."""
+        waiting = sum(job.tenant == tenant and job.state in WAITING for job in self.jobs.values())
+        return waiting >= self.quotas.get(tenant, 1000)
+
+    def claim(self, job_id: str, queue: str, worker: str, alone: bool = False) -> Job | None:
+        """The job, running, when it is to be had; a suspect that must run alone is kept for this worker."""
         job = self.jobs.get(job_id)
         if job is None or job.state is not State.QUEUED:
             return None
         if self.overdue(job):
             self.end(job, State.EXPIRED)
             return None
+        if self.paused & {queue, f"tenant:{job.tenant}"}:
+            return None
+        if job.suspect and job.reserved not in ("", worker) and self.now < job.reserved_until:
+            return None
         if job.suspect and not alone:
+            job.reserved, job.reserved_until = worker, self.now + RESERVED
             return job
-        job.state, job.started, job.alone = State.RUNNING, True, alone
+        job.state, job.started, job.alone, job.worker, job.reserved = State.RUNNING, True, alone, worker, ""
         job.number += 1
         job.tries += 1
         job.lease = self.now + LEASE
@@ -171,13 +189,23 @@ class Model:
         elif job.state is State.RUNNING:
             job.cancel = True
 
+    def replay(self, job: Job) -> bool:
+        """Run it again, as new but for its history; whether that may be."""
+        if not job.state.final or job.state is State.SUCCEEDED:
+            return False
+        job.state, job.text, job.started, job.cancel = State.QUEUED, "", False, False
+        job.tries, job.deaths, job.suspect = 0, 0, False
+        job.expires = job.expires and self.now + EXPIRES
+        job.deadline = job.deadline and self.now + DEADLINE
+        return True
+
     def reap(self) -> tuple[int, int, dict[str, str]]:
         """One round: how many became due, how many expired, and what became of the lost."""
         back = self.now < self.looked
         if self.restarted or back or self.now - self.looked > 2 * LEASE:
             self.restarted, self.paused_until = False, self.now + LEASE
         if back:
-            self.beat = min(self.beat, self.now)
+            self.beats = {worker: min(beat, self.now) for worker, beat in self.beats.items()}
             for job in self.jobs.values():
                 job.lease = min(job.lease, self.now + LEASE)
         self.looked = self.now
@@ -200,7 +228,7 @@ class Model:
 
     def _lose(self, job: Job) -> None:
         job.outcomes[-1] = "lost"
-        death = self.beat < job.lease - LEASE + LEASE / 2
+        death = job.worker not in self.beats or self.beats[job.worker] < job.lease - LEASE / 2
         if death:
             job.deaths += 1
             job.suspect = job.suspect or job.deaths >= 2
@@ -216,5 +244,5 @@ class Model:
 
     def end(self, job: Job, state: State) -> None:
         """It is over."""
-        job.state, job.finished = state, self.now
+        job.state, job.finished, job.reserved = state, self.now, ""
         job.points.clear()

@@ -49,7 +49,7 @@ def clock(library, tmp_path):
     return Clock(tmp_path, library)
 
 
-def begin(service, wait_until, seconds=3):
+def begin(service, wait_until, seconds=2):
     """A job that streams for some seconds and has begun to."""
     job = parse_job({"kind": "complete", "input": {"prompt": "x"}, "model": f"fake:words?count={seconds * 20}&rate=20"})
     job_id = service.submit(job).id
@@ -72,7 +72,7 @@ def test_a_workers_wall_clock_means_nothing(service, clock, tmp_path, wait_until
     worker = Worker(service.settings, "w1", tmp_path / "worker.log", **clock.environment)
     try:
         wait_until(lambda: worker.lives() and service.workers(), 60, "worker up")
-        for jump in (86_400, -86_400, 4_000_000, 0):
+        for jump in (86_400, -86_400):
             job_id = begin(service, wait_until)
             clock.move(jump)
             record = whole(service, job_id)
@@ -93,7 +93,7 @@ def test_the_clock_of_redis_may_jump(redis_binary, settings, clock, tmp_path, wa
     worker = Worker(service.settings, "w1", tmp_path / "worker.log")
     try:
         wait_until(lambda: worker.lives() and service.workers(), 60, "worker up")
-        for jump in (86_400, 0, -86_400, 0):
+        for jump in (86_400, 0):
             job_id = begin(service, wait_until)
             clock.move(jump)
             record = whole(service, job_id)

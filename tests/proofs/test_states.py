@@ -21,19 +21,28 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from proofs_audit import audit
-from proofs_model import DEAD_TTL, DEADLINE, DELAY, EXPIRES, LEASE, RETRY, STEPS, TTL, Holder, Model
+from proofs_model import DEAD_TTL, DEADLINE, DELAY, EXPIRES, LEASE, RESERVED, RETRY, STEPS, TTL, Holder, Model
 from proofs_servers import grow_older
 
 from agents.contract import CompletionResult, Progress
 from knowledge.errors import UserError
-from workers.errors import EngineDown, IdempotencyConflict, JobNotFound, LeaseLost, MustRunAlone
+from workers.errors import (
+    EngineDown,
+    IdempotencyConflict,
+    JobNotFound,
+    LeaseLost,
+    MustRunAlone,
+    NotReplayable,
+    QuotaExceeded,
+)
 from workers.jobs import Capability, State, parse_job
-from workers.ledger import Ledger, LedgerConfig, WorkerInfo, attempt
+from workers.ledger import Ledger, LedgerConfig, Limits, WorkerInfo, attempt
 
 pytestmark = pytest.mark.service
 
 QUEUE = "generate.interactive"
-EXAMPLES = 150
+EXAMPLES = 70
+"""Some 3,500 steps. The profile of mutations.py asks for more."""
 CONFIG = LedgerConfig(
     lease=LEASE,
     retry_base=RETRY,
@@ -43,9 +52,12 @@ CONFIG = LedgerConfig(
     dead_ttl=DEAD_TTL,
     stream_bytes=1500,
     worker_ttl=1e6,
+    reservation=RESERVED,
 )
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
 PICK = st.integers(0, 11)
+HOW = st.sampled_from(["succeed", "fail", "fail", "refuse", "release"])
+WORKERS = st.sampled_from("vw")
 
 
 class Life(RuleBasedStateMachine):
@@ -76,7 +88,8 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        self.ledger.heartbeat(WorkerInfo(name="w", serves=[Capability.GENERATE], slots=1))
+        self.heartbeat("v")
+        self.heartbeat("w")
 
     # The wire and the clocks
 
@@ -125,6 +138,10 @@ class Life(RuleBasedStateMachine):
 
         if earlier and earlier.request != request:
             with pytest.raises(IdempotencyConflict):
+                take()
+            return
+        if not earlier and self.model.full(tenant):
+            with pytest.raises(QuotaExceeded):
                 take()
             return
         record = take()
@@ -198,29 +215,40 @@ class Life(RuleBasedStateMachine):
             assert queue == QUEUE
             assert self.model.jobs[job_id].state is State.QUEUED
 
+    @rule()
+    def dispatch_and_leave_a_plan(self):
+        """By which submit, claim and settle hand out at once what there is room for."""
+        self.ledger.dispatch()
+
     def _dispatched(self):
         sent = []
         self.ledger.dispatch(lambda queue, job_id: sent.append((queue, job_id)))
         return sent
 
-    @rule()
-    def heartbeat(self):
-        self.ledger.heartbeat(WorkerInfo(name="w", serves=[Capability.GENERATE], slots=1))
-        self.model.beat = self.model.now
+    @rule(worker=WORKERS)
+    def heartbeat(self, worker):
+        self.ledger.heartbeat(WorkerInfo(name=worker, serves=[Capability.GENERATE], slots=1))
+        self.model.beats[worker] = self.model.now
 
-    @rule(pick=PICK, alone=st.booleans())
-    def claim(self, pick, alone):
+    @rule(worker=WORKERS)
+    def leave(self, worker):
+        """In good order, though its jobs may still be on its hands."""
+        self.ledger.leave(worker)
+        self.model.beats.pop(worker, None)
+
+    @rule(pick=PICK, worker=WORKERS, alone=st.booleans())
+    def claim(self, pick, worker, alone):
         """By a message: the broker may hold several for a job, old ones, and those of jobs that are gone."""
         known = [*self.model.jobs, *(one.id for one in self.attempts), "0" * 32]
-        self._claim(known[pick % len(known)], alone)
+        self._claim(known[pick % len(known)], worker, alone)
 
-    def _claim(self, job_id, alone=False):
-        job = self.model.claim(job_id, alone)
+    def _claim(self, job_id, worker, alone):
+        job = self.model.claim(job_id, QUEUE, worker, alone)
         if job is not None and job.state is State.QUEUED:
             with pytest.raises(MustRunAlone):
-                self.ledger.claim(job_id, "w")
+                self.ledger.claim(job_id, worker)
             return
-        attempt = self.ledger.claim(job_id, "w", alone)
+        attempt = self.ledger.claim(job_id, worker, alone)
         assert (attempt is None) == (job is None)
         if attempt is None:
             return
@@ -276,7 +304,7 @@ class Life(RuleBasedStateMachine):
             if standing != "lost":
                 self.model.jobs[attempt.id].lease = self.model.now + LEASE
 
-    @rule(pick=PICK, how=st.sampled_from(["succeed", "fail", "fail", "refuse", "release"]))
+    @rule(pick=PICK, how=HOW)
     def settle(self, pick, how):
         if found := self._attempt(pick):
             attempt, standing = found
@@ -306,15 +334,90 @@ class Life(RuleBasedStateMachine):
         if len(self.proxy.lost) == lost:
             assert (done.due, done.expired, done.lost) == expected
 
-    @rule(pick=PICK, step=st.sampled_from(STEPS))
-    def somebody_runs_it(self, pick, step):
+    @rule(pick=PICK, step=st.sampled_from(STEPS[:2]), worker=WORKERS)
+    def somebody_runs_it(self, pick, step, worker):
         """Whatever it waits for comes about; when it runs, its holder is lost first."""
         if job := self._job(pick):
             if job.state in (State.RUNNING, State.DELAYED):
                 self.reap()
                 self.time_goes_by(step)
                 self.reap()
-            self._claim(job.id, job.suspect)
+            self._claim(job.id, worker, job.suspect)
+
+    @rule(pick=PICK, texts=st.lists(TEXTS, max_size=2), how=HOW, steps=st.lists(st.sampled_from(STEPS[:2]), max_size=3))
+    def a_good_run(self, pick, texts, how, steps):
+        """Claimed, renewed in time, streamed and ended in one go."""
+        if (job := self._job(pick)) and job.state is State.QUEUED:
+            self._claim(job.id, "w", job.suspect)
+            if job.state is State.RUNNING:
+                for step in steps:
+                    self.time_goes_by(step)
+                    self.renew(0)
+                for text in texts:
+                    self.stream(0, text, False)
+                self.settle(0, how)
+
+    @rule(pick=PICK, worker=WORKERS)
+    def unreserve(self, pick, worker):
+        if job := self._job(pick):
+            self.ledger.unreserve(job.id, worker)
+            if job.reserved == worker:
+                job.reserved = ""
+
+    # For operators
+
+    @rule(what=st.sampled_from([{"queue": QUEUE}, {"tenant": "a"}, {"tenant": "b"}]))
+    def pause(self, what):
+        self.ledger.pause(**what)
+        self.model.paused |= {what.get("queue", f"tenant:{what.get('tenant')}")}
+
+    @precondition(lambda self: self.model.paused)
+    @rule()
+    def resume(self):
+        for name in sorted(self.model.paused):
+            self.ledger.resume(**({"tenant": name[-1]} if name.startswith("tenant:") else {"queue": name}))
+        self.model.paused.clear()
+
+    @rule(tenant=st.sampled_from("ab"), queued=st.sampled_from([None, None, 1]))
+    def set_limits(self, tenant, queued):
+        self.ledger.set_limits(tenant, Limits(queued=queued))
+        self.model.quotas[tenant] = queued or 1000
+
+    @rule(pick=PICK)
+    def replay(self, pick):
+        if job := self._job(pick):
+            if self.model.replay(job):
+                assert self.ledger.replay(job.id, job.tenant).state is State.QUEUED
+            else:
+                with pytest.raises(NotReplayable):
+                    self.ledger.replay(job.id, job.tenant)
+
+    @rule(pick=PICK, only_dead=st.booleans())
+    def forget(self, pick, only_dead):
+        if job := self._job(pick):
+            if not only_dead:
+                assert self.ledger.forget(job.id, job.tenant)
+            elif job.state is State.DEAD:
+                self.ledger.drop(job.id, job.tenant)
+            else:
+                with pytest.raises(JobNotFound):
+                    self.ledger.drop(job.id, job.tenant)
+                return
+            del self.model.jobs[job.id]
+
+    @rule()
+    def overview(self):
+        """What operators are shown is what there is."""
+        for info in self.ledger.tenants():
+            jobs = [job for job in self.model.jobs.values() if job.tenant == info.name]
+            assert info.queued == sum(job.state in (State.QUEUED, State.DELAYED) for job in jobs)
+            assert info.running == sum(job.state is State.RUNNING for job in jobs)
+            assert info.paused == (f"tenant:{info.name}" in self.model.paused)
+        dead = {job.id for job in self.model.jobs.values() if job.state is State.DEAD}
+        assert {record.id for record in self.ledger.dead(None)} == dead
+        for info in self.ledger.queues():
+            waiting = [job for job in self.model.jobs.values() if job.state is State.QUEUED]
+            assert info.waiting == (len(waiting) if info.name == QUEUE else 0)
 
     # Redis dies and comes back as it was
 
@@ -365,7 +468,7 @@ def test_lives(rewindable, proxy):
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=max(EXAMPLES, settings.default.max_examples - 100),
             stateful_step_count=50,
             deadline=None,
             database=None,
