@@ -54,7 +54,7 @@ def extra_missing(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        extra = "pip install 'phiq[s3]'" if scheme in ("s3", "s3a") else f"Install what fsspec needs for {scheme}://"
+        extra = "pip install s3fs" if scheme in ("s3", "s3a") else f"Install what fsspec needs for {scheme}://"
         raise SettingsInvalid(
             f"PHIQ_CONTENT_URL is an address of {scheme}, and the library that speaks it is not installed.",
             hint=extra,

@@ -19,6 +19,8 @@ from knowledge.keep import Keep, Kept, Page
 from workers.backup.errors import BackupRefused
 from workers.backup.make import backup
 from workers.backup.restore import restore
+from workers.erase.run import erase
+from workers.erase.scope import Scope
 from workers.jobs import Capability, State, parse_job
 from workers.ledger import WorkerInfo
 from workers.service import Service
@@ -123,3 +125,19 @@ def test_the_commands_say_what_is_in_the_file(elsewhere: Any, tmp_path: Path) ->
         assert "Restored 1 jobs" in run(app, ["restore", str(target), "--force"]).stdout
         assert run(app, ["restore", str(tmp_path / "nowhere.tar"), "--json"]).exit_code == 3
     assert [record.state for record in service.list()] == [State.QUEUED]
+
+
+def test_a_full_redis_can_be_backed_up_and_made_empty(elsewhere: Any, tmp_path: Path) -> None:
+    settings, service = elsewhere
+    job_id = _submit(service, "hello " * 500)
+    client = service.ledger.scripts.client
+    try:
+        client.config_set("maxmemory", 1)
+        made = backup(settings, tmp_path / "phiq.tar")
+        assert made.manifest is not None
+        assert made.manifest.jobs == 1
+        gone = erase(settings, Scope("default", job=job_id))
+        assert (gone.jobs, gone.contents) == (1, 1)
+        assert client.keys("phiq:job:*") == []
+    finally:
+        client.config_set("maxmemory", 0)

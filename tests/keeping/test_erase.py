@@ -203,7 +203,7 @@ def test_a_frozen_worker_brings_nothing_back(
 ) -> None:
     import psutil
 
-    monkeypatch.setattr("workers.erase.run._STOP_SECONDS", 1.0)
+    monkeypatch.setattr("workers.erase.run._STOP_SECONDS", 2.0)
     word = _word()
     job = place.client.submit("complete", f"{word} " * 100, model="fake:echo?rate=10", subject="c-6")
     wait_until(lambda: word in "".join(event.text for event in _so_far(job)), 60)

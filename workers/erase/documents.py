@@ -13,6 +13,7 @@ from knowledge.keep import Keep, Kept
 from workers.collection_lock import collection_lock
 from workers.erase.find import Sources
 from workers.erase.scope import Scope
+from workers.ledger.scripts import redis_errors
 
 _PATIENCE = 30.0
 """Seconds to wait for an ingest to leave a collection."""
@@ -64,7 +65,7 @@ def delete(keep: Keep, client: Any, prefix: str, meant: Meant) -> str:
     timer.daemon = True
     timer.start()
     try:
-        with contextlib.ExitStack() as stack:
+        with redis_errors(), contextlib.ExitStack() as stack:
             key = f"{prefix}:writer:{kept.tenant}:{kept.collection}"
             stack.enter_context(collection_lock(client, key, waiting))
             if meant.whole:

@@ -14,8 +14,6 @@ from workers.ledger.scripts import redis_errors
 Sources = frozenset[tuple[str, str]]
 """Documents, each as its collection and its name there."""
 
-_FRESH = 1.5
-"""Seconds: workers report once a second."""
 _FIELDS = ("kind", "job", "result", "job_ref", "result_ref")
 
 
@@ -89,9 +87,9 @@ def _named(value: str, field: str, text: str) -> bool:
     )
 
 
-def silent(ledger: Ledger, held_by: Mapping[str, Collection[str]]) -> list[str]:
-    """Those of the workers that have not said, within the last moments, that they hold these jobs no more."""
-    said = {info.name: info for info in ledger.workers() if info.seen_ago < _FRESH}
+def silent(ledger: Ledger, held_by: Mapping[str, Collection[str]], seconds: float) -> list[str]:
+    """Those of the workers that have not said, within the last so many seconds, that they hold these jobs no more."""
+    said = {info.name: info for info in ledger.workers() if info.seen_ago < seconds}
     return sorted(
         name for name, some in held_by.items() if name not in said or set(some).intersection(said[name].running)
     )

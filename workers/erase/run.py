@@ -14,7 +14,7 @@ from workers.backup.servers import Servers, servers
 from workers.erase import broker, disk, documents, find
 from workers.erase.find import Sources
 from workers.erase.scope import Scope
-from workers.keeping_lock import keeping_lock
+from workers.keeping_lock import keeping_lock, note
 from workers.ledger.refs import installation, marked, of_job
 from workers.ledger.scripts import redis_errors
 from workers.settings import Settings
@@ -132,9 +132,7 @@ class _Run:
         self._disk()
 
     def _remember(self, sources: Iterable[tuple[str, str]]) -> None:
-        if named := [json.dumps(one) for one in sources]:
-            with redis_errors():
-                self._client.sadd(self._quoted, *named)
+        note(self._client, self._prefix, self._quoted, [json.dumps(one) for one in sources])
 
     def _remembered(self) -> Sources:
         with redis_errors():
@@ -160,9 +158,7 @@ class _Run:
             self._tell("documents", done, len(meant))
         for done, job_id in enumerate(ids, 1):
             refs = of_job(self._have.ledger.scripts, self._have.payloads, job_id)
-            if refs:
-                with redis_errors():
-                    self._client.sadd(self._note, *refs)
+            note(self._client, self._prefix, self._note, sorted(refs))
             self._done.jobs += self._have.ledger.forget(job_id, self._scope.tenant)
             self._tell("jobs", done, len(ids))
         return progress or bool(ids)
@@ -198,7 +194,8 @@ class _Run:
         if not refs:
             return
         store = self._have.payloads.store
-        others = store.owners(installation(self._have.ledger.scripts))
+        mine = installation(self._have.ledger.scripts)
+        others = [name for name in store.installations() if name != mine]
         if others:
             self._done.unreachable.append(
                 f"{len(refs)} files in the content store: {len(others)} other installations use it and may need them"
@@ -215,9 +212,14 @@ class _Run:
     def _await_workers(self) -> None:
         """A holder that did not stop is refused with its next write; until then it has the words in memory."""
         ledger = self._have.ledger
-        # Only what a worker says after the job was forgotten counts: a frozen one says nothing.
-        _until(lambda: not find.silent(ledger, self._held_by), _STOP_SECONDS)
-        for name in find.silent(ledger, self._held_by):
+        began = time.monotonic()
+
+        def silent() -> list[str]:
+            # Only what a worker says from now on counts: a frozen one says nothing.
+            return find.silent(ledger, self._held_by, time.monotonic() - began)
+
+        _until(lambda: not silent(), _STOP_SECONDS)
+        for name in silent():
             self._done.unreachable.append(
                 f"worker {name} has {len(self._held_by[name])} of the jobs in memory and does not say that it let go; "
                 "what it writes is refused. End it if it hangs, then repeat the command"

@@ -12,6 +12,9 @@ from workers.payloads import Payloads
 _FIELDS = ("id", "kind", "refs", "job_ref", "result_ref")
 _AT_ONCE = 500
 
+# A deletion before the write, so that a Redis at its memory limit takes it.
+_NAME = "redis.call('DEL', KEYS[2]) redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])"
+
 
 def marked(scripts: Scripts, payloads: Payloads, beside: frozenset[str] = frozenset()) -> set[str]:
     """Every reference of every record there is, whatever its state.
@@ -39,10 +42,9 @@ def of_job(scripts: Scripts, payloads: Payloads, job_id: str) -> set[str]:
 
 def installation(scripts: Scripts) -> str:
     """The name of this ledger, made at the first call: no other has it, and a restored backup keeps it."""
-    key = scripts.key("installation")
+    client: Any = scripts.client
     with redis_errors():
-        scripts.client.set(key, uuid.uuid4().hex, nx=True)
-        return str(scripts.client.get(key))
+        return str(client.eval(_NAME, 2, scripts.key("installation"), scripts.key("nothing"), uuid.uuid4().hex))
 
 
 def _records(scripts: Scripts) -> Iterator[dict[str, Any]]:
