@@ -23,7 +23,7 @@ def test_running_jobs_may_end_and_nothing_new_begins(service, start_worker, comp
     assert service.workers() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_asked_twice_it_gives_its_jobs_back_at_once(
     service, start_worker, complete, streaming, outcomes, wait_until, number
 ):

@@ -70,3 +70,11 @@ def test_a_record_carries_only_what_its_job_uses_so_that_older_workers_can_read_
     assert (version, job["subject"]) == ("2", "customer 7")
     # And the same request is the same job for both versions.
     assert service.submit(complete(), job_id="0" * 32).id == plain
+
+
+def test_a_record_that_nobody_can_read_fails_at_once_and_costs_no_worker_a_lease(service, complete):
+    job_id = service.submit(complete()).id
+    service.ledger.scripts.client.hset(f"phiq:job:{job_id}", "job", '{"kind": "complete", "input": {}, "odd": 1}')
+    assert service.ledger.claim(job_id, "w1") is None
+    record = service.get(job_id)
+    assert (record.state, record.error["code"]) == (State.FAILED, "job_invalid")

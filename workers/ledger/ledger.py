@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from workers.errors import MustRunAlone
+from workers.errors import JobInvalid, MustRunAlone
 from workers.jobs import RECORD_VERSION, Capability, Event, Job, JobRecord, State, Waiting, is_job_id
 from workers.ledger import dispatch, ending, reap, records, registry, submit, waiting
 from workers.ledger.attempt import Attempt
@@ -216,7 +216,12 @@ class Ledger(Operations):
             self._give_up(job_id, reply[1], fields["missing"])
             return None
         points, text, ids = _pairs(reply[3]), reply[4], reply[5]
-        return Attempt(self.scripts, self.config, reply[1], fields, points, text, ids, self.payloads)
+        try:
+            return Attempt(self.scripts, self.config, reply[1], fields, points, text, ids, self.payloads)
+        except JobInvalid as error:
+            # Written past our front doors. Held but never run, it would cost every worker that meets it a lease.
+            self._give_up(job_id, reply[1], json.dumps(error.to_dict(), default=str))
+            return None
 
     def unreserve(self, job_id: str, worker: str) -> None:
         """Give up a suspect that was kept for this worker, so that another may have it at once."""

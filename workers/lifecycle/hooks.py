@@ -38,11 +38,14 @@ def _begin(sender: Any = None, **_: Any) -> None:
 
 
 def _take_signals(worker: Any) -> None:
-    """Let every signal that ends a worker end it in our way: Celery's own second one drops what runs."""
+    """Let every signal that ends a worker end it in our way: Celery's own second Ctrl-C drops what runs.
+
+    SIGHUP, a closed terminal, too: by Celery it would start the worker again by itself, without our drain.
+    """
     from celery.apps.worker import install_worker_term_handler  # type: ignore[attr-defined]  # Celery's stubs lack it
 
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGINT", "SIGQUIT"):
+        for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"):
             install_worker_term_handler(worker, sig=name, how="Warm", callback=None, exitcode=0)
 
 
