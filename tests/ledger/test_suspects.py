@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agents.contract import CompletionResult
@@ -68,6 +70,7 @@ def test_a_worker_started_anew_under_its_old_name_does_not_hide_the_death(short,
     job_id = made()
     short.heartbeat(WorkerInfo(name="w", pid=1))
     assert short.claim(job_id, "w") is not None
+    time.sleep(0.002)  # instants are milliseconds
 
     def reaped():
         short.heartbeat(WorkerInfo(name="w", pid=2))
