@@ -150,3 +150,43 @@ def test_it_fails_where_and_as_it_is_told(code):
 def test_what_cant_be_read_is_an_error_and_not_a_default(name):
     with pytest.raises(EngineUnknown):
         FakeEngine(EngineURI("fake", name))
+
+
+class Log:
+    """What is taken of an `agents.checkpoints.TokenLog`."""
+
+    def __init__(self, *ids):
+        self.ids = ids
+        self.added = []
+        self.refused = False
+
+    def add(self, ids):
+        self.added += ids
+
+    def refuse(self):
+        self.ids, self.refused = (), True
+
+
+def test_it_goes_on_behind_the_tokens_it_is_given_and_waits_only_for_the_rest():
+    whole = [chunk.text for chunk in model("words?count=9").stream("x")]
+    log = Log(0, 1, 2, 3, 4, 5, 6)
+    started = time.monotonic()
+    chunks = list(model("words?count=9&rate=5").stream("x", resume=log))
+    assert time.monotonic() - started < 1.5
+    assert [chunk.text for chunk in chunks] == whole
+    assert log.added == [7, 8]
+    assert chunks[-1].usage_metadata["output_tokens"] == 9
+
+
+@pytest.mark.parametrize("ids", [(1, 2), tuple(range(10))])
+def test_ids_that_are_not_its_own_are_refused(ids):
+    log = Log(*ids)
+    assert full(model("words?count=9").stream("x", resume=log)).content == model("words?count=9").invoke("x").content
+    assert log.refused
+    assert log.added == list(range(9))
+
+
+def test_it_can_be_one_that_starts_over():
+    assert model("words").resumes
+    assert not model("words?resume=0").resumes
+    assert not model("words", seed=3).resumes
