@@ -13,7 +13,7 @@ EXTRAS_READY := $(EXTRAS)/.ready
 CODE := agents tools knowledge workers gateway phiq tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras lint format constraints docs chaos bench-overhead bench-cancel bench-backlog \
+.PHONY: help setup demo test test-extras lint format constraints docs chaos mutants bench-overhead bench-cancel bench-backlog \
 	clean
 
 help:  ## show this
@@ -63,6 +63,9 @@ CHAOS := JOBS DURATION FAULT AOF SEED OUT
 chaos: $(READY)  ## kill everything while 2,000 jobs run, and count what suffered (JOBS=, DURATION=, FAULT=each, AOF=, OUT=)
 	@$(BIN)/python -m benchmarks.chaos \
 		$(foreach name,$(CHAOS),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) '$($(name))'))
+
+mutants: $(READY)  ## break the ledger on purpose, one way at a time, and see which test notices (some 20 minutes)
+	$(BIN)/python tests/proofs/mutations.py $(WORDS)
 
 constraints:  ## pin the versions anew (needs uv; UPGRADE=--upgrade for the newest)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-annotate --no-header $(UPGRADE) \
