@@ -55,6 +55,10 @@ def test_given_a_misspelt_variable_then_the_right_one_is_offered(
 def test_given_services_that_run_then_they_are_healthy_but_no_worker_is(
     settings: Callable[..., Settings], redis_url: str, chroma_server: str
 ) -> None:
+    import redis as library
+
+    with library.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", "2gb")  # as it was started; other tests set others
     ours = settings(redis_url=redis_url, chroma_url=chroma_server)
     (redis,) = redis_look.redis(ours)
     assert redis.status == "ok", redis

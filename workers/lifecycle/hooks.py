@@ -10,6 +10,7 @@ from celery import signals
 
 from workers.celery_config import SUBMIT_QUEUE, consumed, own_queue
 from workers.lifecycle.process import current, serve
+from workers.lifecycle.repeats import Repeats
 from workers.settings import get_settings
 
 
@@ -25,8 +26,11 @@ def _prepare(sender: Any = None, **_: Any) -> None:
 
 
 @signals.after_setup_logger.connect
-def _quiet(**_: Any) -> None:
+def _quiet(logger: logging.Logger, **_: Any) -> None:
     """Celery's two lines a task, and a line for each call to Chroma, say nothing that the ledger does not."""
+    repeats = Repeats()
+    for handler in logger.handlers:
+        handler.addFilter(repeats)
     for name in ("celery.worker.strategy", "celery.app.trace", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
