@@ -30,12 +30,13 @@ def made(short, a_job):
 
 
 @pytest.fixture
-def lose(short, wait_until):
+def lose(short, wait_until, client):
     """Claim a job and let its lease run out, as when its worker is killed; what became of it."""
 
     def lost(job_id, worker="w", alone=False, alive=False):
         short.heartbeat(WorkerInfo(name=worker))
         assert short.claim(job_id, worker, alone) is not None
+        wait_until(lambda: _over(client, job_id), 10, "lease over")
 
         def reaped():
             if alive:
@@ -45,6 +46,11 @@ def lose(short, wait_until):
         return wait_until(reaped, 10)[job_id]
 
     return lost
+
+
+def _over(client, job_id):
+    seconds, micros = client.time()
+    return client.zscore("phiq:leases", job_id) < seconds * 1000 + micros // 1000
 
 
 def test_a_death_uses_up_no_attempt_and_is_told_by_the_record(short, made, lose):
