@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from workers.connections import redis_client
 from workers.doctor import redis_look
-from workers.errors import RedisUnavailable, StorageFull
+from workers.errors import JobInvalid, RedisUnavailable, StorageFull
 from workers.jobs import State, parse_job
+from workers.service import Service
+from workers.stack import Stack, StackEvent, room
 
 pytestmark = pytest.mark.service
 
@@ -165,3 +169,38 @@ def test_given_snapshots_that_fail_then_nothing_is_accepted_until_one_succeeds(
         wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok", 20, "the snapshot succeeds")
     assert service.get(kept).state is State.QUEUED
     assert service.submit(words()).state is State.QUEUED
+
+
+def test_given_little_room_on_the_disk_then_the_stack_takes_no_jobs_until_there_is_more(
+    settings: Callable[..., Any],
+    redis_binary: str,
+    words: Callable[..., Any],
+    wait_until: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = [10**12]
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free[0]))
+    monkeypatch.setattr(room, "_EVERY", 0.1)
+    events: list[StackEvent] = []
+    ours = settings(allow_fake_engine=True, redis_maxmemory="64mb")
+    with Stack(ours, events.append, parts=["redis"]):
+        service = Service.connect(ours)
+        kept = service.submit(words()).id
+        attempt = service.ledger.claim(kept, "w1")
+        free[0] = 10_000_000
+        wait_until(lambda: [event for event in events if "no new jobs" in event.message], 20, "it is told")
+        with pytest.raises(StorageFull):
+            service.submit(words())
+        assert "closed to new jobs" in str(redis_look.redis(ours))
+        # What runs can still be written down.
+        attempt.delta("words")
+        assert attempt.fail(JobInvalid("It ends.")) is State.FAILED
+        # A Redis that was started anew is closed again.
+        with redis_client(ours) as client:
+            client.config_set("maxmemory", "64mb")
+            wait_until(lambda: client.config_get("maxmemory")["maxmemory"] == "1", 20, "closed again")
+            free[0] = 10**12
+            wait_until(lambda: client.config_get("maxmemory")["maxmemory"] == str(64 << 20), 20, "open")
+        assert service.submit(words()).state is State.QUEUED
+        service.close()
+    assert [event.kind for event in events].count("warned") == 2

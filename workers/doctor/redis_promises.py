@@ -53,6 +53,9 @@ def _memory(facts: Facts, _address: RedisAddress) -> Iterator[Check]:
     if not limit:
         message = "It has no maxmemory: it takes all memory of its machine, and is then killed by the system."
         yield warn("redis", message, "redis-cli CONFIG SET maxmemory 2gb, and in its redis.conf")
+    elif limit == 1:
+        message = "It is closed to new jobs (maxmemory 1): `phiq up` does that while its disk is nearly full."
+        yield fail("redis", message, "Free some disk space; it opens by itself.")
     elif used >= _FULL * limit:
         message = f"It is full ({_mb(used)} of maxmemory {_mb(limit)}): it takes no new jobs; what it has is kept."
         yield fail("redis", message, f"{more}; or a shorter PHIQ_RESULT_TTL")

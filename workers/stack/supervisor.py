@@ -19,6 +19,7 @@ from workers.stack.interrupts import Interrupts
 from workers.stack.keeper import Keeper
 from workers.stack.members import BeatMember, ChromaMember, Member, RedisMember, WorkerMember
 from workers.stack.report import OnEvent, Part, StackEvent
+from workers.stack.room import Room
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Stack:
         self._lock = FileLock(state.run_dir(self._data_dir) / "stack.lock", timeout=0, thread_local=False)
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._room: Room | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -143,7 +145,9 @@ class Stack:
             keeper.await_health(self._interrupts)
         # Only now are the ports certain.
         self._redis_url = redis.url if redis else self._redis_url
-        if redis is None and self._redis_url:
+        if redis is not None:
+            self._room = Room(self._data_dir, self._settings.redis_maxmemory.lower())
+        elif self._redis_url:
             # One that others set up; ours is as it should be.
             for finding in redis_look.redis(self._settings):
                 if finding.status != "ok":
@@ -178,6 +182,8 @@ class Stack:
                 changed = [keeper.tick() for keeper in self._keepers]
                 if any(changed):
                     self._record()
+                if self._room is not None and (said := self._room.look(self._redis_url)):
+                    self._tell("warned", "redis", said)
             except Exception:
                 # One odd look (a full disk, a callback that fails) must not end the watch over all parts.
                 log.exception("the stack could not be looked after")
