@@ -26,7 +26,7 @@ def test_a_deaf_worker_ends_with_its_own_code_and_gives_its_jobs_back(
 
 @pytest.mark.service
 def test_a_worker_without_a_free_slot_is_not_taken_for_deaf(service, start_worker, complete, outcomes, wait_until):
-    start_worker(slots=1, canary_seconds=0.2)
+    start_worker(slots=1, canary_seconds=0.4)
     wait_until(lambda: service.workers()[0].heard_ago is not None, 10, "its own message heard")
     job_id = service.submit(complete(model="fake:words?count=60&rate=20")).id
     assert service.wait(job_id, 30).state is State.SUCCEEDED
