@@ -177,8 +177,10 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=1000, help="jobs that a rate is taken from")
     parser.add_argument("--json", type=Path, help="where the figures go")
     given = parser.parse_args()
-    found = [run(given.jobs, int(tenants), given.submitters, given.sample) for tenants in given.tenants.split(",")]
-    print(printed(found))
+    found: list[dict[str, Any]] = []
+    for tenants in given.tenants.split(","):
+        found.append(run(given.jobs, int(tenants), given.submitters, given.sample))
+        print(printed(found), flush=True)  # each run takes minutes
     print(f"saved: {report.save('backlog', {'runs': found}, given.json)}")
 
 
