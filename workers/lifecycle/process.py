@@ -23,6 +23,7 @@ from workers.lifecycle.about import describe
 from workers.lifecycle.alone import is_kept, run_alone
 from workers.lifecycle.broker import Broker
 from workers.lifecycle.execute import execute
+from workers.lifecycle.garbage import Garbage
 from workers.lifecycle.gate import Gate
 from workers.lifecycle.housekeeping import chores, keep_house
 from workers.lifecycle.intake import intake
@@ -61,6 +62,7 @@ class WorkerProcess:
         self.runner: Runner = Runner(settings)
         self.keeper = Keeper(self.ledger.config)
         self.gate = Gate()
+        self._garbage = Garbage()
         self.broker = Broker()
         self.canary = canary.Canary(settings.canary_seconds, partial(self.broker.send_canary, self.name))
         self.draining = threading.Event()
@@ -176,6 +178,7 @@ class WorkerProcess:
                     for job_id, state in self.ledger.reap().lost.items():
                         log.warning("job %s was lost by its worker: now %s", job_id, state)
                     workers = self.ledger.workers()
+                    self._garbage.tidy(idle=not self.busy)
                 self.ledger.dispatch(workers=workers)
             except PhiqError as error:
                 log.warning("%s", error.message)
