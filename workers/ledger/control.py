@@ -13,7 +13,7 @@ from workers.ledger.overview import Limits
 from workers.ledger.scripts import Scripts, redis_errors
 
 TENANT = "tenant:"
-_TENANT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")
+_TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 QUEUES = tuple(names.queue(capability, lane) for capability, lane in product(Capability, Lane))
 
 
@@ -64,7 +64,7 @@ def checked(tenant: str) -> str:
     Raises:
         QueueUnknown: it can't be one.
     """
-    if not _TENANT_NAME.match(tenant):
+    if not _TENANT_NAME.fullmatch(tenant):
         raise QueueUnknown(
             f"'{tenant[:64]}' can't be a tenant's name.",
             hint="Up to 64 letters, digits and . _ @ -, the first a letter or digit.",
