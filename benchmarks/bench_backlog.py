@@ -15,6 +15,7 @@ import argparse
 import multiprocessing
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def fill(settings: Settings, jobs: int, tenants: int, first: int = 0) -> float:
 class Filler:
     """Puts jobs in, from this process and from several others."""
 
-    def __init__(self, rig: Rig, tenants: int, pool: Any, processes: int) -> None:
+    def __init__(self, rig: Rig, tenants: int, pool: ProcessPoolExecutor, processes: int) -> None:
         self._rig = rig
         self._tenants = tenants
         self._pool = pool
@@ -61,7 +62,7 @@ class Filler:
         self.queued += each * self._processes
         parts = [(self._rig.settings, each, self._tenants, at * 7) for at in range(self._processes)]
         began = time.perf_counter()
-        self._pool.starmap(fill, parts, chunksize=1)
+        list(self._pool.map(fill, *zip(*parts, strict=True)))
         return each * self._processes / (time.perf_counter() - began)
 
     def quickly(self, jobs: int) -> None:
@@ -73,15 +74,16 @@ class Filler:
 
 def run(jobs: int, tenants: int, submitters: int, sample: int = 1000) -> dict[str, Any]:
     """Fill one Redis and let a worker at it; returns what was measured."""
-    with Rig(slots=4) as rig, multiprocessing.get_context("spawn").Pool(submitters) as pool:
+    with Rig(slots=4) as rig:
         service = rig.service()
         empty = int(rig.info("memory")["used_memory"])
         disk = int(rig.info("persistence")["aof_current_size"])
-        filler = Filler(rig, tenants, pool, submitters)
-        filler.together(submitters)  # imports
-        empty_one, empty_several = filler.alone(sample), filler.together(sample)
-        filler.quickly(max(submitters, jobs - 4 * sample - submitters))
-        full_one, full_several = filler.alone(sample), filler.together(sample)
+        with ProcessPoolExecutor(submitters, multiprocessing.get_context("spawn")) as pool:
+            filler = Filler(rig, tenants, pool, submitters)
+            filler.together(submitters)  # imports
+            empty_one, empty_several = filler.alone(sample), filler.together(sample)
+            filler.quickly(max(submitters, jobs - 4 * sample - submitters))
+            full_one, full_several = filler.alone(sample), filler.together(sample)
         memory = int(rig.info("memory")["used_memory"]) - empty
         written = int(rig.info("persistence")["aof_current_size"]) - disk
         looks = [_look(service) for _ in range(20)]
