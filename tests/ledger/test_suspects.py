@@ -142,30 +142,6 @@ def test_a_suspect_is_kept_for_one_worker_until_it_gives_it_up(short, made, lose
     assert short.claim(job_id, "w2", alone=True) is not None
 
 
-def test_at_most_half_of_the_workers_run_suspects_at_a_time(make_ledger, a_job, client):
-    ledger = make_ledger()
-    for number in range(1, 6):
-        ledger.heartbeat(WorkerInfo(name=f"w{number}"))
-    ids = [ledger.submit(a_job(), model="m", capability=Capability.GENERATE).id for _ in range(4)]
-    for job_id in ids:
-        client.hset(f"phiq:job:{job_id}", "suspect", 1)
-    for number in (1, 2):
-        with pytest.raises(MustRunAlone):
-            ledger.claim(ids[number], f"w{number}")
-    assert ledger.claim(ids[3], "w3") is None
-    with pytest.raises(MustRunAlone):
-        ledger.claim(ids[3], "w1")  # one that does may keep several
-    ledger.unreserve(ids[3], "w1")
-    client.zrem("phiq:seen", "w1")  # a dead one keeps no place
-    with pytest.raises(MustRunAlone):
-        ledger.claim(ids[3], "w3")
-    attempt = ledger.claim(ids[2], "w2", alone=True)
-    assert attempt is not None
-    attempt.succeed(CompletionResult())
-    with pytest.raises(MustRunAlone):
-        ledger.claim(ids[0], "w4")
-
-
 def test_a_reservation_ends_by_itself(make_ledger, a_job, client, wait_until):
     ledger = make_ledger(reservation=0.1)
     job_id = ledger.submit(a_job(), model="m", capability=Capability.GENERATE).id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -58,46 +57,16 @@ def test_any_number_share_and_one_goes_in_alone_when_they_have_left(inside):
     assert gate.alone == ""
 
 
-def test_while_one_is_alone_nobody_comes_in_and_the_same_job_is_refused(inside):
+def test_while_one_is_alone_nobody_comes_in_and_a_second_is_refused(inside):
     begin, _ = inside
     gate = Gate()
     entered, answer = begin(gate.apart("s", 20, never))
     assert entered.wait(5)
     assert answer == [True]
-    for entrance in (gate.shared(0.1, never), gate.shared(20, lambda: True), gate.apart("s", 20, never)):
+    for entrance in (gate.shared(0.1, never), gate.shared(20, lambda: True), gate.apart("t", 20, never)):
         with entrance as let_in:
             assert not let_in
     assert gate.alone == "s"
-
-
-def test_of_several_who_want_to_be_alone_all_go_before_those_who_share():
-    gate = Gate()
-    order, inside_at_once, here = [], [], []
-    began = threading.Event()
-
-    def enter(name, entrance):
-        with entrance as let_in:
-            assert let_in
-            here.append(name)
-            inside_at_once.append(len(here))
-            order.append(name)
-            here.remove(name)
-
-    with gate.apart("a", 20, never) as let_in:
-        assert let_in
-        threads = [threading.Thread(target=enter, args=("shared", gate.shared(20, never)))]
-        threads += [threading.Thread(target=enter, args=(name, gate.apart(name, 20, never))) for name in ("b", "c")]
-        for thread in threads:
-            thread.start()
-        until = time.monotonic() + 10
-        while not (gate.waits("b") and gate.waits("c")) and time.monotonic() < until:
-            began.wait(0.01)
-        assert order == []
-    for thread in threads:
-        thread.join(20)
-    assert sorted(order[:2]) == ["b", "c"]
-    assert order[2] == "shared"
-    assert inside_at_once == [1, 1, 1]
 
 
 def test_waiting_to_be_alone_ends_in_time_and_when_it_is_told_to(inside):

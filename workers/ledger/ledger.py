@@ -223,11 +223,6 @@ class Ledger(Operations):
             self._give_up(job_id, reply[1], json.dumps(error.to_dict(), default=str))
             return None
 
-    def is_suspect(self, job_id: str) -> bool:
-        """Whether a job may only run alone, as far as is known now."""
-        with redis_errors():
-            return is_job_id(job_id) and self.scripts.client.hget(self.scripts.key("job", job_id), "suspect") == "1"
-
     def unreserve(self, job_id: str, worker: str) -> None:
         """Give up a suspect that was kept for this worker, so that another may have it at once."""
         if is_job_id(job_id):

@@ -38,9 +38,9 @@ def run_alone(worker: WorkerProcess, job_id: str) -> None:
         if time.monotonic() - asked < _KEEP:
             return False
         asked = time.monotonic()
-        return not is_kept(worker, job_id)
+        return not _kept(worker, job_id)
 
-    if worker.gate.waits(job_id):
+    if worker.gate.alone == job_id:
         return  # announced twice: another thread waits with it already
     with worker.gate.apart(job_id, _PATIENCE, give_up) as inside:
         if inside and not worker.draining.is_set():
@@ -50,8 +50,8 @@ def run_alone(worker: WorkerProcess, job_id: str) -> None:
             worker.ledger.unreserve(job_id, worker.name)
 
 
-def is_kept(worker: WorkerProcess, job_id: str) -> bool:
-    """Have a suspect kept for us for another while; False when it is not to be had any more."""
+def _kept(worker: WorkerProcess, job_id: str) -> bool:
+    """Have the suspect kept for us for another while; False when it is not to be had any more."""
     try:
         attempt = worker.ledger.claim(job_id, worker.name)
     except MustRunAlone:

@@ -12,26 +12,17 @@ _LOOK = 0.5
 
 
 class Gate:
-    """Lets jobs in: any number that share, or one alone. Who wants to be alone keeps newcomers out while it waits.
-
-    Of several who want to be alone, one goes in after the other before those who share: they have all left anyway.
-    """
+    """Lets jobs in: any number that share, or one alone. Who wants to be alone keeps newcomers out while it waits."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._inside = 0
-        self._apart: list[str] = []
+        self._alone = ""
 
     @property
     def alone(self) -> str:
         """The id of the job that is alone inside, or waits to be; empty when there is none."""
-        with self._changed:
-            return self._apart[0] if self._apart else ""
-
-    def waits(self, job_id: str) -> bool:
-        """Whether this job is alone inside or waits to be."""
-        with self._changed:
-            return job_id in self._apart
+        return self._alone
 
     @contextmanager
     def shared(self, seconds: float, give_up: Callable[[], bool]) -> Iterator[bool]:
@@ -41,9 +32,9 @@ class Gate:
         """
         with self._changed:
             until = time.monotonic() + seconds
-            while self._apart and not give_up() and time.monotonic() < until:
+            while self._alone and not give_up() and time.monotonic() < until:
                 self._changed.wait(_LOOK)
-            inside = not self._apart
+            inside = not self._alone
             self._inside += inside
         try:
             yield inside
@@ -56,26 +47,26 @@ class Gate:
     def apart(self, job_id: str, seconds: float, give_up: Callable[[], bool]) -> Iterator[bool]:
         """Go in alone, once all who are inside have left; False inside the block when that is not to be.
 
-        It is not to be when the same job is alone or waits for it already (it was announced twice), when it took more
-        than ``seconds``, or when ``give_up``, asked every half second, says so.
+        It is not to be when another waits to be alone already (this may be the same job, announced twice), when it
+        took more than ``seconds``, or when ``give_up``, asked every half second, says so.
         """
         with self._changed:
-            first = job_id not in self._apart
+            first = not self._alone
             if first:
-                self._apart.append(job_id)
+                self._alone = job_id
         try:
-            yield first and self._emptied(job_id, seconds, give_up)
+            yield first and self._emptied(seconds, give_up)
         finally:
             if first:
                 with self._changed:
-                    self._apart.remove(job_id)
+                    self._alone = ""
                     self._changed.notify_all()
 
-    def _emptied(self, job_id: str, seconds: float, give_up: Callable[[], bool]) -> bool:
+    def _emptied(self, seconds: float, give_up: Callable[[], bool]) -> bool:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             with self._changed:
-                if not self._inside and self._apart[0] == job_id:
+                if not self._inside:
                     return True
                 self._changed.wait(_LOOK)
             # Outside the lock: it may ask Redis, and the jobs that leave must not wait for that.

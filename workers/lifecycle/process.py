@@ -20,7 +20,7 @@ from workers.doctor.redis_look import log_findings
 from workers.ledger import Attempt, Ledger, MustRunAlone, WorkerInfo
 from workers.lifecycle import canary, drain
 from workers.lifecycle.about import describe
-from workers.lifecycle.alone import is_kept, run_alone
+from workers.lifecycle.alone import run_alone
 from workers.lifecycle.broker import Broker
 from workers.lifecycle.execute import execute
 from workers.lifecycle.garbage import Garbage
@@ -102,11 +102,6 @@ class WorkerProcess:
         with self._occupied():
             try:
                 try:
-                    if self.gate.alone and self.ledger.is_suspect(job_id):
-                        # It need not wait with those who share: suspects run here one after the other.
-                        if is_kept(self, job_id):
-                            run_alone(self, job_id)
-                        return
                     with self.gate.shared(_AT_GATE, self.draining.is_set) as inside:
                         if inside and not self.draining.is_set():
                             self.work(self.ledger.claim(job_id, self.name))

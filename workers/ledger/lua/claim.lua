@@ -37,17 +37,6 @@ if paused[1] + paused[2] > 0 then
 end
 if at.suspect then
   if at.reserved and at.reserved ~= worker and tonumber(at.reserved_until) > now then return {'reserved'} end
-  -- Who runs suspects runs nothing else: at most half of the workers do, so that the others keep all jobs going.
-  redis.call('ZREMRANGEBYSCORE', P .. 'apart', '-inf', now)
-  for _, name in ipairs(redis.call('ZRANGE', P .. 'apart', 0, -1)) do
-    local heard = redis.call('ZSCORE', P .. 'seen', name)
-    if not heard or tonumber(heard) < now - ARGV[4] then redis.call('ZREM', P .. 'apart', name) end
-  end
-  local most = math.max(1, math.floor(redis.call('ZCARD', P .. 'seen') / 2))
-  if not redis.call('ZSCORE', P .. 'apart', worker) and redis.call('ZCARD', P .. 'apart') >= most then
-    return {'reserved'}
-  end
-  redis.call('ZADD', P .. 'apart', now + ARGV[7], worker)
   if ARGV[6] ~= '1' then
     set(id, 'reserved', worker, 'reserved_until', now + ARGV[7])
     -- Nobody else can have it meanwhile, so no other message is sent for it.

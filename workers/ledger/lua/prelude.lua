@@ -158,7 +158,6 @@ local function close_attempt(id, outcome, problem)
   else
     redis.call('HSET', job_key(id), try .. 'ended', now, try .. 'outcome', outcome)
   end
-  if at.suspect then redis.call('ZREM', P .. 'apart', redis.call('HGET', job_key(id), try .. 'worker')) end
   if began and outcome ~= 'lost' and outcome ~= 'released' then
     local took = math.max(0, now - began)
     local had = tonumber(redis.call('HGET', P .. 'pace', at.queue) or took)

@@ -3,7 +3,6 @@ go_on_when_full()
 local id, at = ARGV[1], job(ARGV[1])
 if not at or at.state ~= 'queued' or at.reserved ~= ARGV[2] then return 0 end
 unset(id, 'reserved', 'reserved_until')
-redis.call('ZREM', P .. 'apart', ARGV[2])
 redis.call('ZADD', P .. 'sent:' .. at.queue, 'XX', 0, id)
 redis.call('PUBLISH', P .. 'signals', 'dispatch')
 return 1
