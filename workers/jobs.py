@@ -239,7 +239,7 @@ class AttemptRecord(BaseModel):
     ended_at: datetime | None = None
     outcome: Literal["", "succeeded", "failed", "cancelled", "expired", "lost", "released"] = ""
     error: dict[str, Any] | None = None
-    alone: bool = Field(default=False, description="it ran with no other job in its worker")
+    alone: bool = Field(default=False, description="it ran in a process of its own, with no other job")
     death: bool = Field(default=False, description="its worker died (not merely lost touch) while it ran")
     resumed: int = Field(default=0, description="characters of text taken over from the attempt before")
 
@@ -314,7 +314,7 @@ class Waiting(BaseModel):
     """Why a job has not started: its place and a reason people understand.
 
     ``reason``: not_waiting, delayed, retry, paused, no_worker, broker_unreachable, quota (its tenant runs as many as
-    it may), alone (a suspect waits for a worker without other jobs), model_loading, slots_full.
+    it may), alone (a suspect waits for a process of its own), model_loading, slots_full.
     """
 
     reason: str

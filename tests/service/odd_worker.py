@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agents.contract import Chunk
 from workers.ledger import ledger
+from workers.lifecycle import solo
 from workers.runner import Runner
 
 PROPER_RUN = Runner.run
@@ -60,7 +61,7 @@ def stubborn() -> None:
 
 
 def mortal() -> None:
-    """A job whose prompt begins with "die" kills the worker."""
+    """A job whose prompt begins with "die" kills the process that runs it."""
 
     def run(self, job, stop, checkpoints=None):
         if getattr(job.input, "prompt", "").startswith("die"):
@@ -68,6 +69,7 @@ def mortal() -> None:
         yield from PROPER_RUN(self, job, stop, checkpoints)
 
     Runner.run = run
+    solo.COMMAND = (sys.executable, __file__, "mortal", "solo")
 
 
 def newer() -> None:
@@ -84,6 +86,10 @@ FAULTS: dict[str, Callable[[], None]] = {
 if __name__ == "__main__":
     for name in sys.argv.pop(1).split(","):
         FAULTS[name]()
+    if sys.argv[1] == "solo":
+        from workers.__main__ import main as ours
+
+        sys.exit(ours(sys.argv[1:]))
     from celery.__main__ import main
 
     sys.exit(main())

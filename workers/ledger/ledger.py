@@ -192,7 +192,7 @@ class Ledger(Operations):
         Args:
             job_id: Which.
             worker: The name of the worker that will run it.
-            alone: No other job runs in that worker, nor will one until this one has ended.
+            alone: In a process with no other job, whose name is that of its worker and ``/alone-ID``.
 
         Raises:
             MustRunAlone: it is a suspect. It is kept for this worker for ``reservation`` seconds, and longer when
@@ -205,9 +205,10 @@ class Ledger(Operations):
         reply = self.scripts.run("claim", job_id, owner, worker, lease, RECORD_VERSION, int(alone), kept)
         if reply[0] == "alone":
             raise MustRunAlone(
-                f"Workers died while they ran job {job_id}; it runs again with no other job beside it.",
-                hint="The worker waits until its other jobs have ended; nothing is to be done.",
+                f"Workers died while they ran job {job_id}; it runs again in a process of its own.",
+                hint="Nothing is to be done.",
                 subject=job_id,
+                model=reply[1],
             )
         if reply[0] != "ok":
             return None

@@ -44,7 +44,7 @@ class WorkerInfo(BaseModel):
         default=None, description="seconds since the stillest of its jobs showed life; None without jobs"
     )
     doing: list[Doing] = Field(default_factory=list, description="the same jobs, with what is known of them")
-    alone: bool = Field(default=False, description="it runs a suspect, or waits to: no other job starts here")
+    alone: bool = Field(default=False, description="a process beside a worker that runs one suspect and nothing else")
     heard_ago: float | None = Field(
         default=None, description="seconds since a message of the broker reached it; None: none yet"
     )

@@ -99,8 +99,8 @@ def _reason(facts: Facts, slots: _Slots) -> tuple[str, str]:
         more = f"{facts.rank} of its jobs ahead of it" if facts.rank else "it is the next of them"
         return "quota", f"Its tenant has {facts.quota} jobs running, as many as it may; {more}."
     if facts.suspect:
-        where = f"{facts.reserved} empties itself for it" if facts.reserved else "it waits for a worker to empty itself"
-        return "alone", f"Workers died while they ran it, so it runs alone: {where}."
+        where = f"{facts.reserved} starts one" if facts.reserved else "it waits for one"
+        return "alone", f"Workers died while they ran it, so it runs in a process of its own: {where}."
     if any(facts.model in info.loading for info in slots.serving):
         return "model_loading", f"{facts.model} is being loaded."
     place = "It is next" if facts.ahead == 0 else f"{facts.ahead} job{'s' if facts.ahead > 1 else ''} ahead of it"

@@ -32,7 +32,6 @@ def describe(worker: WorkerProcess) -> WorkerInfo:
         started_at=worker.started,
         progress_ago=max((one.progress_ago for one in doing), default=None),
         doing=doing,
-        alone=bool(worker.gate.alone),
         heard_ago=worker.canary.heard_ago,
         broker_error=worker.trouble or worker.broker.error,
     )

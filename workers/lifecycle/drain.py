@@ -86,7 +86,9 @@ def _empty(
     while worker.busy:
         if time.monotonic() > until or (hurry is not None and hurry.is_set()):
             return False
-        for attempt in worker.keeper.held() if give_back else ():
-            attempt.interrupt("released")
+        if give_back:
+            worker.solos.give_back()
+            for attempt in worker.keeper.held():
+                attempt.interrupt("released")
         time.sleep(0.05)
     return True

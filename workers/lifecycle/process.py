@@ -20,15 +20,14 @@ from workers.doctor.redis_look import log_findings
 from workers.ledger import Attempt, Ledger, MustRunAlone, WorkerInfo
 from workers.lifecycle import canary, drain
 from workers.lifecycle.about import describe
-from workers.lifecycle.alone import run_alone
 from workers.lifecycle.broker import Broker
 from workers.lifecycle.execute import execute
 from workers.lifecycle.garbage import Garbage
-from workers.lifecycle.gate import Gate
 from workers.lifecycle.housekeeping import chores, keep_house
 from workers.lifecycle.intake import intake
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
+from workers.lifecycle.solo import Solos
 from workers.payloads import Payloads
 from workers.service import ledger_config
 from workers.settings import Settings, get_settings
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TICK = 1.0
-_AT_GATE = 60.0
-"""Seconds a message waits here while a suspect runs alone; then it is dropped, and the ledger sends another."""
 
 
 class WorkerProcess:
@@ -61,7 +58,7 @@ class WorkerProcess:
         self.ledger = Ledger(redis_client(settings), ledger_config(settings), Payloads.of(settings))
         self.runner: Runner = Runner(settings)
         self.keeper = Keeper(self.ledger.config)
-        self.gate = Gate()
+        self.solos = Solos(settings, self.name)
         self._garbage = Garbage()
         self.broker = Broker()
         self.canary = canary.Canary(settings.canary_seconds, partial(self.broker.send_canary, self.name))
@@ -100,16 +97,17 @@ class WorkerProcess:
         """Run a job if it is to be had; returns when it ended here, one way or the other."""
         self.canary.heard()
         with self._occupied():
+            if self.draining.is_set():
+                return
             try:
-                try:
-                    with self.gate.shared(_AT_GATE, self.draining.is_set) as inside:
-                        if inside and not self.draining.is_set():
-                            self.work(self.ledger.claim(job_id, self.name))
-                except MustRunAlone:
-                    run_alone(self, job_id)
+                attempt = self.ledger.claim(job_id, self.name)
+            except MustRunAlone as suspect:
+                self.solos.run(job_id, hosted=str(suspect.details.get("model", "")).startswith("onnx:"))
             except PhiqError as error:
                 # Its message is gone, but the ledger sends another when nobody claims it.
                 log.warning("job %s not claimed: %s", job_id[:64], error.message)
+            else:
+                self._work(attempt)
 
     def drain(self, seconds: float, code: int = 0) -> None:
         """Take no more jobs, let the running ones end, give back what is left after ``seconds``; see `drain.drain`."""
@@ -128,7 +126,7 @@ class WorkerProcess:
             log.warning("not taken off the list: %s", error.message)
         self.runner.close()
 
-    def work(self, attempt: Attempt | None) -> None:
+    def _work(self, attempt: Attempt | None) -> None:
         """Run a claimed job to its end, whichever; nothing when there is none."""
         if attempt is not None:
             with self.keeper.hold(attempt):

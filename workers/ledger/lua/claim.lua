@@ -1,5 +1,5 @@
 -- ARGV: id, owner (random, so that a repeat is known), worker, lease in ms, newest record version understood, '1' when
--- no other job runs in that worker, ms that a suspect is kept for a worker.
+-- no other job runs in that process, ms that a suspect is kept for a worker.
 -- Returns {ok, token, record, checkpoints, text streamed so far, log of token ids} or {why not}; 'alone': the suspect
 -- is kept for this worker to run alone. Whether the text still holds is for the attempt to find out: it goes on from it
 -- or says `restarted`.
@@ -36,12 +36,13 @@ if paused[1] + paused[2] > 0 then
   return {'paused'}
 end
 if at.suspect then
-  if at.reserved and at.reserved ~= worker and tonumber(at.reserved_until) > now then return {'reserved'} end
+  local kept = at.reserved and at.reserved ~= worker and at.reserved ~= parent(worker)
+  if kept and tonumber(at.reserved_until) > now then return {'reserved'} end
   if ARGV[6] ~= '1' then
     set(id, 'reserved', worker, 'reserved_until', now + ARGV[7])
     -- Nobody else can have it meanwhile, so no other message is sent for it.
     redis.call('ZADD', P .. 'sent:' .. at.queue, 'XX', now + ARGV[7], id)
-    return {'alone'}
+    return {'alone', redis.call('HGET', key, 'model')}
   end
   unset(id, 'reserved', 'reserved_until')
 end

@@ -148,6 +148,9 @@ local function finish(id, state, keep)
   redis.call('ZADD', P .. 'finished', now + ttl, at.tenant .. ' ' .. id)
 end
 
+-- The worker beside which a process with a single suspect runs, by the name of that process; nil for workers.
+local function parent(name) return string.match(name, '^(.+)/alone%-%d+$') end
+
 -- Writes down how an attempt ended, and how long jobs of this queue run lately.
 local function close_attempt(id, outcome, problem)
   local at = job(id)

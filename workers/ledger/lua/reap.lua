@@ -43,7 +43,10 @@ local function lose(id, at)
   local try = 'try:' .. at.attempt .. ':'
   local by = redis.call('HMGET', job_key(id), try .. 'worker', try .. 'started', try .. 'alone')
   local death = died(by[1], tonumber(by[2]), at.lease - ARGV[2])
-  local poison = death and by[3]
+  -- When the worker beside it died as well (the machine did, perhaps), that is no proof, unless it goes on like that.
+  local beside = death and by[3] and parent(by[1])
+  local both = beside and died(beside, tonumber(by[2]), at.lease - ARGV[2])
+  local poison = death and by[3] and (not both or tonumber(at.deaths or '0') > ARGV[6] + 2)
   close_attempt(id, 'lost', ARGV[4])
   if death then
     local deaths = tonumber(at.deaths or '0') + 1
