@@ -17,7 +17,7 @@ from workers.service import Service
 from workers.settings import Settings
 
 # For mutations.py: a failure is all it asks for, not the smallest one.
-settings.register_profile("mutants", phases=(Phase.generate,), max_examples=220)
+settings.register_profile("mutants", phases=(Phase.generate,), max_examples=300)
 
 
 @pytest.fixture(scope="session")

@@ -41,8 +41,8 @@ from workers.ledger import Ledger, LedgerConfig, Limits, WorkerInfo, attempt
 pytestmark = pytest.mark.service
 
 QUEUE = "generate.interactive"
-EXAMPLES = 70
-"""Some 3,500 steps. The profile of mutations.py asks for more."""
+EXAMPLES = 150
+"""Some 7,500 steps. The profile of mutations.py asks for more."""
 CONFIG = LedgerConfig(
     lease=LEASE,
     retry_base=RETRY,
@@ -57,7 +57,22 @@ CONFIG = LedgerConfig(
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9)
 PICK = st.integers(0, 11)
 HOW = st.sampled_from(["succeed", "fail", "fail", "refuse", "release"])
+RENEWALS = st.sampled_from([(), (400.0,), (400.0, 400.0, 1100.0), (1100.0, 1100.0, 1100.0)])
 WORKERS = st.sampled_from("vw")
+
+
+SUBMITTED = {
+    "tenant": st.sampled_from("ab"),
+    "limit": st.sampled_from([1, 2, 9]),
+    "given": st.sampled_from(
+        [
+            *({}, {}, {"delayed": True}, {"expires": True}, {"deadline": True}),
+            *({"delayed": True, "expires": True}, {"deadline": True, "expires": True}),
+        ]
+    ),
+    "key": st.sampled_from([None, None, "k"]),
+}
+LOSS = st.sampled_from([(), (), ("reply",), ("command",), ("reply", "reply")])
 
 
 class Life(RuleBasedStateMachine):
@@ -86,15 +101,18 @@ class Life(RuleBasedStateMachine):
         for patch in self.patches:
             patch.start()
 
-    @initialize()
-    def begin(self):
+    @initialize(first=st.fixed_dictionaries(SUBMITTED), second=st.fixed_dictionaries(SUBMITTED))
+    def begin(self, first, second):
         self.heartbeat("v")
         self.heartbeat("w")
+        self.submit(**first)
+        self.submit(**second)
 
     # The wire and the clocks
 
-    @rule(what=st.lists(st.sampled_from(["reply", "reply", "command"]), min_size=1, max_size=2))
+    @rule(what=LOSS)
     def lose(self, what):
+        """The next script's reply, or the script itself; for most steps that write there is a draw of their own."""
         self.proxy.keep()
         self.proxy.lose(*what)
 
@@ -110,13 +128,7 @@ class Life(RuleBasedStateMachine):
     # For those who submit
 
     @precondition(lambda self: len(self.model.jobs) < 3)
-    @rule(
-        tenant=st.sampled_from("ab"),
-        limit=st.sampled_from([1, 2, 9]),
-        given=st.sampled_from([{}, {}, {"delayed": True}, {"expires": True}, {"deadline": True},
-                               {"delayed": True, "expires": True}, {"deadline": True, "expires": True}]),
-        key=st.sampled_from([None, None, "k"]),
-    )  # fmt: skip
+    @rule(**SUBMITTED)
     def submit(self, tenant, limit, given, key):
         job = parse_job(
             {
@@ -186,6 +198,8 @@ class Life(RuleBasedStateMachine):
             of, cursor, text = [(None, "99999999999999-0", "?"), (None, "1-1", "?"), *self.seen][
                 -1 - pick % (len(self.seen) + 2)
             ]
+            if of != job.id and self.direct.xrange(f"phiq:events:{job.id}", cursor, cursor):
+                return  # of the same millisecond: nobody could tell
             self._read(job, cursor, text if of == job.id else "not a text of this job")
 
     def _read(self, job, cursor, text):
@@ -236,10 +250,11 @@ class Life(RuleBasedStateMachine):
         self.ledger.leave(worker)
         self.model.beats.pop(worker, None)
 
-    @rule(pick=PICK, worker=WORKERS, alone=st.booleans())
-    def claim(self, pick, worker, alone):
+    @rule(pick=PICK, worker=WORKERS, alone=st.booleans(), loss=LOSS)
+    def claim(self, pick, worker, alone, loss):
         """By a message: the broker may hold several for a job, old ones, and those of jobs that are gone."""
         known = [*self.model.jobs, *(one.id for one in self.attempts), "0" * 32]
+        self.lose(loss)
         self._claim(known[pick % len(known)], worker, alone)
 
     def _claim(self, job_id, worker, alone):
@@ -344,17 +359,38 @@ class Life(RuleBasedStateMachine):
                 self.reap()
             self._claim(job.id, worker, job.suspect)
 
-    @rule(pick=PICK, texts=st.lists(TEXTS, max_size=2), how=HOW, steps=st.lists(st.sampled_from(STEPS[:2]), max_size=3))
-    def a_good_run(self, pick, texts, how, steps):
+    @rule(pick=PICK, text=TEXTS, how=HOW, taken_over=st.booleans())
+    def a_late_writer(self, pick, text, how, taken_over):
+        """Its lease is over, or another has the job by now, and then it comes back."""
+        if (job := self._job(pick)) and job.state is State.QUEUED:
+            self._claim(job.id, "w", job.suspect)
+            if job.state is not State.RUNNING:
+                return
+            self.reap()
+            self.time_goes_by(STEPS[1])
+            if taken_over:
+                self.reap()
+                self._claim(job.id, "v", job.suspect)
+            late = 0 if not taken_over or job.state is not State.RUNNING else 1
+            self.progress(late)
+            self.checkpoint(late, "p", 1)
+            self.stream(late, text, False)
+            self.settle(late, how)
+
+    @rule(pick=PICK, texts=st.lists(TEXTS, max_size=2), how=HOW, steps=RENEWALS, losses=st.tuples(LOSS, LOSS, LOSS))
+    def a_good_run(self, pick, texts, how, steps, losses):
         """Claimed, renewed in time, streamed and ended in one go."""
         if (job := self._job(pick)) and job.state is State.QUEUED:
+            self.lose(losses[0])
             self._claim(job.id, "w", job.suspect)
             if job.state is State.RUNNING:
                 for step in steps:
                     self.time_goes_by(step)
                     self.renew(0)
                 for text in texts:
+                    self.lose(losses[1])
                     self.stream(0, text, False)
+                self.lose(losses[2])
                 self.settle(0, how)
 
     @rule(pick=PICK, worker=WORKERS)
@@ -383,8 +419,9 @@ class Life(RuleBasedStateMachine):
         self.ledger.set_limits(tenant, Limits(queued=queued))
         self.model.quotas[tenant] = queued or 1000
 
-    @rule(pick=PICK)
-    def replay(self, pick):
+    @rule(pick=PICK, loss=LOSS)
+    def replay(self, pick, loss):
+        self.lose(loss)
         if job := self._job(pick):
             if self.model.replay(job):
                 assert self.ledger.replay(job.id, job.tenant).state is State.QUEUED
@@ -392,8 +429,10 @@ class Life(RuleBasedStateMachine):
                 with pytest.raises(NotReplayable):
                     self.ledger.replay(job.id, job.tenant)
 
-    @rule(pick=PICK, only_dead=st.booleans())
-    def forget(self, pick, only_dead):
+    @precondition(lambda self: len(self.model.jobs) > 1)
+    @rule(pick=PICK, only_dead=st.sampled_from([True, True, False]), loss=LOSS)
+    def forget(self, pick, only_dead, loss):
+        self.lose(loss)
         if job := self._job(pick):
             if not only_dead:
                 assert self.ledger.forget(job.id, job.tenant)
