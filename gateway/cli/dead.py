@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,38 +20,32 @@ if TYPE_CHECKING:
 PANEL = "Operations"
 _PAGE = 200
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The jobs' ids; none: those of the filter.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The jobs' ids; none: those of the filter.")]
 Kind = Annotated[str | None, typer.Option("--kind", "-k", help="Only this kind of job.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Only jobs of this model.")]
 Code = Annotated[str | None, typer.Option("--code", "-c", help="Only jobs with this error code, such as poison.")]
 Older = Annotated[float | None, typer.Option("--older-than", help="Only those that died so many hours ago.", min=0)]
 Everything = Annotated[bool, typer.Option("--all", help="All dead letters (of the filter, when there is one).")]
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Of this tenant instead of PHIQ_TENANT.")]
+FILTERS = {"kind": Kind, "model": Model, "code": Code, "older": Older, "tenant": Tenant}
+"""Which dead letters: options of list, replay and drop."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = bare_list(help="Dead letters: list, show, replay, drop.")
-    command(group, "list")(list_dead)
+    command(group, "list", shared=FILTERS)(list_dead)
     command(group, "show")(show)
-    command(group, "replay")(replay)
-    command(group, "drop")(drop)
+    command(group, "replay", shared=FILTERS)(replay)
+    command(group, "drop", shared=FILTERS)(drop)
     app.add_typer(group, name="dead", rich_help_panel=PANEL)
 
 
-def list_dead(
-    io: Io,
-    kind: Kind = None,
-    model: Model = None,
-    code: Code = None,
-    older: Older = None,
-    tenant: Tenant = None,
-    limit: records.LimitOption = 50,
-) -> None:
+def list_dead(io: Io, which: Mapping[str, Any], limit: records.LimitOption = 50) -> None:
     """List the dead letters, the latest first; `phiq dead` alone does the same."""
     from itertools import islice
 
-    found = list(islice(_matching(tenant, kind, model, code, older), limit))
+    found = list(islice(_matching(**which), limit))
     if io.json:
         io.document([records.summary(record) for record in found])
         return
@@ -80,40 +75,22 @@ def show(io: Io, job_id: records.JobId) -> None:
     records.show_job(io, job_id)
 
 
-def replay(
-    io: Io,
-    job_ids: Ids = None,
-    kind: Kind = None,
-    model: Model = None,
-    code: Code = None,
-    older: Older = None,
-    everything: Everything = False,
-    tenant: Tenant = None,
-) -> None:
+def replay(io: Io, which: Mapping[str, Any], job_ids: Ids = None, everything: Everything = False) -> None:
     """Run dead letters again under their ids, by id or filter; failed, expired and cancelled jobs may be named too."""
     from gateway.cli.connection import connect
 
     service = connect().service
-    for job_id in _chosen(job_ids, tenant, kind, model, code, older, everything):
-        _done(io, job_id, str(service.replay(job_id, tenant).state))
+    for job_id in _chosen(job_ids, which, everything):
+        _done(io, job_id, str(service.replay(job_id, which["tenant"]).state))
 
 
-def drop(
-    io: Io,
-    job_ids: Ids = None,
-    kind: Kind = None,
-    model: Model = None,
-    code: Code = None,
-    older: Older = None,
-    everything: Everything = False,
-    tenant: Tenant = None,
-) -> None:
+def drop(io: Io, which: Mapping[str, Any], job_ids: Ids = None, everything: Everything = False) -> None:
     """Delete dead letters for good, by id or by filter."""
     from gateway.cli.connection import connect
 
     service = connect().service
-    for job_id in _chosen(job_ids, tenant, kind, model, code, older, everything):
-        service.drop(job_id, tenant)
+    for job_id in _chosen(job_ids, which, everything):
+        service.drop(job_id, which["tenant"])
         _done(io, job_id, "dropped")
 
 
@@ -124,29 +101,21 @@ def _done(io: Io, job_id: str, state: str) -> None:
         io.text(f"{job_id} {state}")
 
 
-def _chosen(
-    job_ids: list[str] | None,
-    tenant: str | None,
-    kind: str | None,
-    model: str | None,
-    code: str | None,
-    older: float | None,
-    everything: bool,
-) -> list[str]:
+def _chosen(job_ids: list[str] | None, which: Mapping[str, Any], everything: bool) -> list[str]:
     """The ids that are meant: those named, or those of the filter; nothing at all must be said with --all."""
     from gateway.errors import UsageInvalid
 
-    filtered = everything or any(one is not None for one in (kind, model, code, older))
+    filtered = everything or any(value is not None for name, value in which.items() if name != "tenant")
     if bool(job_ids) == filtered:
         raise UsageInvalid(
             "Name the jobs, or say which by --kind, --model, --code, --older-than or --all (not both).",
             hint="phiq dead list",
         )
-    return job_ids or [record.id for record in _matching(tenant, kind, model, code, older)]
+    return job_ids or [record.id for record in _matching(**which)]
 
 
 def _matching(
-    tenant: str | None, kind: str | None, model: str | None, code: str | None, older: float | None
+    kind: str | None, model: str | None, code: str | None, older: float | None, tenant: str | None
 ) -> Iterator[JobRecord]:
     """Dead letters of the filter, the latest first, read page by page."""
     from datetime import UTC, datetime, timedelta
