@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from agents.errors import Interrupted
 from workers.errors import LeaseLost
+from workers.ledger.scripts import redis_errors
 
 _TTL = 15.0
 _RENEW = 4.0
@@ -25,20 +27,34 @@ def collection_lock(redis: Any, key: str, stop: threading.Event) -> Iterator[thr
     Raises:
         Interrupted: ``stop`` was set while waiting.
         LeaseLost: the lock was lost while it was held.
+        RedisUnavailable: Redis does not answer.
     """
+    from redis import RedisError
+    from redis.exceptions import LockError
+
     lock = redis.lock(key, timeout=_TTL, blocking=False, thread_local=False)
-    while not lock.acquire():
-        if stop.wait(_POLL):
-            raise Interrupted
+    with redis_errors():
+        while not lock.acquire():
+            if stop.wait(_POLL):
+                raise Interrupted
     released, lost = threading.Event(), threading.Event()
 
     def renew() -> None:
+        held_until = time.monotonic() + _TTL - _RENEW
         while not released.wait(_RENEW):
+            asked = time.monotonic()
             try:
                 lock.reacquire()
-            except Exception:  # noqa: BLE001 - whatever the cause, the lock can't be relied on any more
+            except LockError:
                 lost.set()
                 return
+            except RedisError:
+                # An outage that is shorter than the lock's life harms nobody.
+                if time.monotonic() > held_until:
+                    lost.set()
+                    return
+            else:
+                held_until = asked + _TTL - _RENEW
 
     renewer = threading.Thread(target=renew, name=f"lock {key}", daemon=True)
     renewer.start()
