@@ -40,6 +40,7 @@ class Job:
     suspect: bool = False
     alone: bool = False
     worker: str = ""
+    began: tuple[float, int] = (0.0, 0)
     reserved: str = ""
     reserved_until: float = 0.0
     token: str = ""
@@ -82,6 +83,9 @@ class Model:
         self.now = 0.0
         self.beats: dict[str, float] = {}
         """When each worker last said that it lives."""
+        self.born: dict[str, tuple[float, int]] = {}
+        """When each worker first did, and of what happens at one instant the order."""
+        self._order = 0
         self.paused: set[str] = set()
         """Queues, and tenants as tenant:NAME."""
         self.quotas: dict[str, int] = {}
@@ -89,6 +93,7 @@ class Model:
         self.jobs: dict[str, Job] = {}
         self.gone: dict[str, str] = {}
         """Jobs that expired by policy but are still in an index, with their tenants."""
+        self.gone_at: dict[str, float] = {}
         self.looked = 0.0
         """When the reaper last looked."""
         self.paused_until = 0.0
@@ -100,9 +105,11 @@ class Model:
         """Time goes by."""
         self.now += seconds
         for job in list(self.jobs.values()):
-            if job.state.final and self.now > job.finished + (DEAD_TTL if job.state is State.DEAD else TTL):
+            ends = job.finished + (DEAD_TTL if job.state is State.DEAD else TTL)
+            if job.state.final and self.now > ends:
                 del self.jobs[job.id]
                 self.gone[job.id] = job.tenant
+                self.gone_at[job.id] = ends
 
     def submit(self, job_id: str, tenant: str, limit: int, request: tuple[object, ...], **given: object) -> None:
         """Take a job, as new."""
@@ -122,6 +129,21 @@ class Model:
         """Whether a waiting job's time is over."""
         late = job.deadline is not None and self.now > job.deadline
         return late or (job.expires is not None and not job.started and self.now > job.expires)
+
+    def heartbeat(self, worker: str) -> None:
+        """A worker says that it lives; one that had left is another process by now."""
+        if worker not in self.beats:
+            self.born[worker] = self._instant()
+        self.beats[worker] = self.now
+
+    def leave(self, worker: str) -> None:
+        """A worker ends."""
+        self.beats.pop(worker, None)
+        self.born.pop(worker, None)
+
+    def _instant(self) -> tuple[float, int]:
+        self._order += 1
+        return self.now, self._order
 
     def full(self, tenant: str) -> bool:
         """Whether a tenant has as many jobs waiting as it may."""
@@ -144,6 +166,7 @@ class Model:
             job.reserved, job.reserved_until = worker, self.now + RESERVED
             return job
         job.state, job.started, job.alone, job.worker, job.reserved = State.RUNNING, True, alone, worker, ""
+        job.began = self._instant()
         job.number += 1
         job.tries += 1
         job.lease = self.now + LEASE
@@ -206,6 +229,7 @@ class Model:
             self.restarted, self.paused_until = False, self.now + LEASE
         if back:
             self.beats = {worker: min(beat, self.now) for worker, beat in self.beats.items()}
+            self.born.clear()
             for job in self.jobs.values():
                 job.lease = min(job.lease, self.now + LEASE)
         self.looked = self.now
@@ -223,12 +247,14 @@ class Model:
             if job.state is State.RUNNING and self.now > job.lease and self.now > self.paused_until:
                 self._lose(job)
                 lost[job.id] = job.state.value
-        self.gone.clear()
+        # Not of those whose time has yet to come again, after the clock was set back.
+        self.gone = {job_id: tenant for job_id, tenant in self.gone.items() if self.now < self.gone_at[job_id]}
         return due, expired, lost
 
     def _lose(self, job: Job) -> None:
         job.outcomes[-1] = "lost"
-        death = job.worker not in self.beats or self.beats[job.worker] < job.lease - LEASE / 2
+        gone = job.worker not in self.beats or self.born.get(job.worker, job.began) > job.began
+        death = gone or self.beats[job.worker] < job.lease - LEASE / 2
         if death:
             job.deaths += 1
             job.suspect = job.suspect or job.deaths >= 2

@@ -242,13 +242,13 @@ class Life(RuleBasedStateMachine):
     @rule(worker=WORKERS)
     def heartbeat(self, worker):
         self.ledger.heartbeat(WorkerInfo(name=worker, serves=[Capability.GENERATE], slots=1))
-        self.model.beats[worker] = self.model.now
+        self.model.heartbeat(worker)
 
     @rule(worker=WORKERS)
     def leave(self, worker):
         """In good order, though its jobs may still be on its hands."""
         self.ledger.leave(worker)
-        self.model.beats.pop(worker, None)
+        self.model.leave(worker)
 
     @rule(pick=PICK, worker=WORKERS, alone=st.booleans(), loss=LOSS)
     def claim(self, pick, worker, alone, loss):
@@ -279,6 +279,7 @@ class Life(RuleBasedStateMachine):
         if found := self._attempt(pick):
             attempt, standing = found
             holder, told = self.holders[attempt._token], self._told(attempt, standing)
+            heard = attempt.stop.is_set()  # before Redis was set back to when nobody had said it
             if again:  # what earlier attempts said next
                 text = holder.text[holder.said :][: len(text)] or text
             if not holder.say(text):
@@ -287,7 +288,7 @@ class Life(RuleBasedStateMachine):
             with self._expected(told):
                 attempt.delta(text)
                 self.model.jobs[attempt.id].text = holder.text
-            assert attempt.stop.is_set() == bool(told)
+            assert attempt.stop.is_set() == (heard or bool(told))
 
     @rule(pick=PICK)
     def progress(self, pick):

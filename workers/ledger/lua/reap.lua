@@ -21,7 +21,8 @@ if now < last then
       redis.call('ZADD', P .. 'sent:' .. queue, now, id)
     end
   end
-  redis.call('DEL', P .. 'counted')
+  -- A process would else count as younger than the attempts it begins from now on.
+  redis.call('DEL', P .. 'counted', P .. 'born')
 end
 redis.call('SET', P .. 'clock', now)
 if pause then
