@@ -36,10 +36,12 @@ from agents.contract import (
 )
 from workers.errors import ContentMissing, JobInvalid
 
-RECORD_VERSION = 2
-"""Of the record's layout: a worker leaves alone what is newer than itself. 2: job or result may lie elsewhere."""
+RECORD_VERSION = 3
+"""Of the record's layout: a worker leaves alone what is newer than itself. 2: job or result may lie elsewhere.
 
-SINCE = {"subject": 2}
+3: a job may say where it came from."""
+
+SINCE = {"subject": 2, "origin": 3}
 """Fields of a job that came later, with the version of a record that uses them. Left out while they are not used, so
 that older workers, which refuse what they don't know, can read the job."""
 
@@ -91,6 +93,7 @@ class GenerationOptions(Input):
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 Label = Annotated[str, Field(max_length=10_000)]
 Subject = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
+Origin = Annotated[str, Field(pattern=r"^[a-z]{1,16}/[A-Za-z0-9._@:+-]{1,64}(/[A-Za-z0-9._@:+-]{1,64})?$")]
 
 
 class JobBase(Input):
@@ -115,6 +118,9 @@ class JobBase(Input):
     metadata: dict[Label, Label] = Field(default_factory=dict, max_length=32)
     subject: Subject | None = Field(
         default=None, description="whose words these are, as your own systems call them; `phiq erase` goes by it"
+    )
+    origin: Origin | None = Field(
+        default=None, description="what submitted it: batch/ID/LINE or schedule/NAME/INSTANT; set by phiq itself"
     )
 
 

@@ -99,6 +99,8 @@ def submit(
         fields["refs"] = ",".join(attached)
     if job.subject:
         fields["subject"] = job.subject
+    if job.origin:
+        fields["origin"] = job.origin
     if job.metadata:
         fields["metadata"] = json.dumps(job.metadata)
     flat = [part for pair in fields.items() for part in pair]
