@@ -106,6 +106,10 @@ class Settings(BaseSettings):
         default="all-MiniLM-L6-v2", description="embedding model: this name, or a folder that holds it"
     )
     embed_precision: Literal["int8", "f32"] = Field(default="int8", description="precision of the embedder")
+    http_host: str = Field(default="127.0.0.1", description="address the HTTP API listens on")
+    http_port: int = Field(
+        default=8420, ge=1, le=65535, description="its port; `phiq up` takes a free one when it is taken"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
 
 

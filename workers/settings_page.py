@@ -43,6 +43,7 @@ _SECTIONS = (
             "log_level"
         ),
     ),
+    ("HTTP API", "http_host http_port"),
     ("Content store", "inline_bytes sweep_seconds"),
     (
         "Engines",

@@ -1,0 +1,54 @@
+"""The HTTP application: the routers, what happens around every request, and nothing that is kept.
+
+Any number of gateways may run over one Redis: what a request needs is there or in the content store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from types import ModuleType
+
+from fastapi import FastAPI
+
+from gateway.http import health, jobs, problems
+from workers.service import Service
+
+ROUTERS: tuple[ModuleType, ...] = (
+    health,
+    jobs,
+)
+"""Modules with a ``router``; one may have a ``lifespan(app)`` too, which is entered while the gateway runs."""
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_DESCRIPTION = """\
+Small language models as a job service. Submit a job, follow its events, get its result.
+
+Errors are `application/problem+json` with a stable `code`; docs/http.md has the table.
+"""
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application over a service.
+
+    Args:
+        service: Shared by all requests; the caller closes it.
+    """
+    app = FastAPI(title="phiq", version=version("phiq"), description=_DESCRIPTION, lifespan=_lifespan)
+    app.state.service = service
+    problems.install(app)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for module in ROUTERS:
+            enter: Lifespan | None = getattr(module, "lifespan", None)
+            if enter is not None:
+                await stack.enter_async_context(enter(app))
+        yield

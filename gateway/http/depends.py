@@ -1,0 +1,48 @@
+"""What endpoints ask for: the service, and who is asking."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from workers.access.principal import Principal, ScopeMissing
+from workers.service import Service
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(_service)]
+
+
+def principal(service: ServiceDep) -> Principal:
+    """Who is asking. On loopback in the one-machine mode nobody needs a key."""
+    return Principal.of_machine(service.settings.tenant)
+
+
+Who = Annotated[Principal, Depends(principal)]
+
+
+def allow(scope: str) -> Any:
+    """Make a dependency of a scope, which gives the principal.
+
+    Args:
+        scope: What it must be allowed; see `workers.access.principal.SCOPES`.
+
+    Endpoints write ``who: Annotated[Principal, allow("jobs:write")]`` and answer `ScopeMissing` where it lacks it.
+    """
+
+    def check(who: Who) -> Principal:
+        if not who.may(scope):
+            raise ScopeMissing(
+                f"This key may not do this: it lacks the scope {scope}.",
+                hint=f"Ask for a key with the scope {scope}.",
+                subject=who.key_id or "",
+                scope=scope,
+            )
+        return who
+
+    return Depends(check)
