@@ -26,10 +26,10 @@ def main(arguments: list[str]) -> int:
                 from workers.app import beat_argv
 
                 _become_celery(beat_argv)
-            case ["solo", job_id, worker]:
-                from workers.lifecycle.solo_child import main as run_suspect
+            case ["solo", worker]:
+                from workers.lifecycle.solo_nursery import serve
 
-                return run_suspect(get_settings(), job_id, worker)
+                return serve(get_settings(), worker)
             case ["probe", part] if part in _PROBES:
                 problem = _PROBES[part](get_settings())
                 sys.stderr.write(f"{part}: {problem}\n" if problem else "")
