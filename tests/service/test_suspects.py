@@ -112,3 +112,19 @@ def test_a_worker_that_drains_gives_its_suspect_to_another(service, make_suspect
     assert time.monotonic() - started < 40, "not kept for the one that left until that ran out"
     service.cancel(suspect, tenant="odd")
     assert service.wait(suspect, 20, tenant="odd").state is State.CANCELLED
+
+
+def test_without_the_process_that_begins_them_suspects_go_back_in_line(service, make_suspect, start_worker, wait_until):
+    import psutil
+
+    suspect = make_suspect(model="fake:words?count=100&rate=20")
+    start_worker("w1")
+    service.resume(tenant="odd")
+    (apart,) = wait_until(lambda: [info for info in processes(service) if info.running], 30, "it runs apart")
+    nursery = psutil.Process(apart.pid).parent()
+    assert "solo" in nursery.cmdline()
+    nursery.kill()
+    assert service.wait(suspect, 60, tenant="odd").state is State.SUCCEEDED
+    record = service.get(suspect, tenant="odd")
+    assert [a.outcome for a in record.attempts][-2:] == ["released", "succeeded"]
+    assert record.deaths == 2, "no evidence against it"
