@@ -41,7 +41,7 @@ RECORD_VERSION = 3
 
 3: a job may say where it came from."""
 
-SINCE = {"subject": 2, "origin": 3}
+SINCE = {"subject": 2, "origin": 3, "webhook": 3}
 """Fields of a job that came later, with the version of a record that uses them. Left out while they are not used, so
 that older workers, which refuse what they don't know, can read the job."""
 
@@ -121,6 +121,9 @@ class JobBase(Input):
     )
     origin: Origin | None = Field(
         default=None, description="what submitted it: batch/ID/LINE or schedule/NAME/INSTANT; set by phiq itself"
+    )
+    webhook: Name | None = Field(
+        default=None, description="the endpoint of the tenant's (`phiq webhook list`) that is told when it has ended"
     )
 
 

@@ -31,7 +31,7 @@ GLOBAL = {
     "counted",
     "pace",
 }
-GLOBAL |= {"dead", "tenants", "paused", "born", "process"}
+GLOBAL |= {"dead", "tenants", "paused", "born", "process", "outbox"}
 BY_QUEUE = {"waiting", "sent", "turns", "turn", "rested", "running"}
 BY_TENANT = {"jobs", "dead", "handed", "busy", "later", "quota"}
 OF_JOB = {"job", "events", "text", "checkpoints"}
@@ -67,6 +67,9 @@ def audit(client: redis.Redis, model: Model) -> None:
     _places(kept, model)
     _keys(kept, model)
     _indexes(kept, model)
+    outbox = [fields for _, fields in kept.get("outbox", ([], 0))[0]]
+    # Of ends in one round of the reaper the order is nobody's business.
+    assert sorted((fields["id"], fields["state"]) for fields in outbox) == sorted(model.told), "told once for each end"
     for job_id in model.jobs:
         _record(kept, model, job_id)
         _stream(kept, model, job_id)

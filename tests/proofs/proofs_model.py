@@ -19,6 +19,8 @@ TTL = 5050.0
 DEAD_TTL = 9050.0
 RESERVED = 250.0
 STEPS = (400.0, 1100.0, 6000.0)
+TOLD = "a"
+"""The tenant whose jobs name a webhook, so that their ends are told."""
 
 WAITING = (State.QUEUED, State.DELAYED)
 
@@ -94,6 +96,8 @@ class Model:
         self.gone: dict[str, str] = {}
         """Jobs that expired by policy but are still in an index, with their tenants."""
         self.gone_at: dict[str, float] = {}
+        self.told: list[tuple[str, str]] = []
+        """The ends that the outbox must have: which job, and how."""
         self.looked = 0.0
         """When the reaper last looked."""
         self.paused_until = 0.0
@@ -272,3 +276,5 @@ class Model:
         """It is over."""
         job.state, job.finished, job.reserved = state, self.now, ""
         job.points.clear()
+        if job.tenant in TOLD:
+            self.told.append((job.id, state.value))

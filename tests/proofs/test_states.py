@@ -21,7 +21,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from proofs_audit import audit
-from proofs_model import DEAD_TTL, DEADLINE, DELAY, EXPIRES, LEASE, RESERVED, RETRY, STEPS, TTL, Holder, Model
+from proofs_model import (
+    DEAD_TTL,
+    DEADLINE,
+    DELAY,
+    EXPIRES,
+    LEASE,
+    RESERVED,
+    RETRY,
+    STEPS,
+    TOLD,
+    TTL,
+    Holder,
+    Model,
+)
 from proofs_servers import grow_older
 
 from agents.contract import CompletionResult, Progress
@@ -136,6 +149,7 @@ class Life(RuleBasedStateMachine):
                 "input": {"prompt": "x"},
                 "tenant": tenant,
                 "max_attempts": limit,
+                **({"webhook": "told"} if tenant in TOLD else {}),
                 **({"delay": DELAY} if "delayed" in given else {}),
                 **({"expires_in": EXPIRES} if "expires" in given else {}),
                 **({"deadline": DEADLINE} if "deadline" in given else {}),

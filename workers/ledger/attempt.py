@@ -146,7 +146,8 @@ class Attempt:
         except PhiqError as error:
             # Redis could not hold it either; the work is done again when there is room.
             return self.fail(error)
-        return self._settle("succeeded", "" if ref else payload, ref=ref)
+        used = f"{result.usage.prompt_tokens} {result.usage.completion_tokens}"
+        return self._settle("succeeded", "" if ref else payload, ref=ref, used=used)
 
     def fail(self, error: PhiqError) -> State:
         """End with an error: again after a delay when it may pass and attempts are left, else for good.
@@ -265,7 +266,13 @@ class Attempt:
                 raise self._lost()
 
     def _settle(
-        self, outcome: str, payload: str = "", transient: bool = False, ref: str = "", at_least: float = 0.0
+        self,
+        outcome: str,
+        payload: str = "",
+        transient: bool = False,
+        ref: str = "",
+        at_least: float = 0.0,
+        used: str = "",
     ) -> State:
         with self._lock:
             if self.settled:
@@ -278,7 +285,7 @@ class Attempt:
                 try:
                     self._flush()
                     if not self._writing.waits:
-                        known = (self._writing.offset, kept, self._writing.began)
+                        known = (self._writing.offset, kept, self._writing.began, used)
                         args = (nonce, outcome, payload, int(transient), delay, ref, *known)
                         state = self._scripts.run("settle", self.id, self._token, *args)
                 except (RedisUnavailable, StorageFull) as error:

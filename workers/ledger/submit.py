@@ -101,6 +101,8 @@ def submit(
         fields["subject"] = job.subject
     if job.origin:
         fields["origin"] = job.origin
+    if job.webhook:
+        fields["webhook"] = job.webhook
     if job.metadata:
         fields["metadata"] = json.dumps(job.metadata)
     flat = [part for pair in fields.items() for part in pair]

@@ -127,8 +127,39 @@ local function put_aside(id, instant)
   watch_limits(id)
 end
 
+-- How long the attempts of a job ran, in ms, since it was submitted or replayed.
+local function time_spent(id)
+  local at, sum, names = job(id), 0, {}
+  for number = math.max(1, at.attempt - 499), tonumber(at.attempt) do
+    table.insert(names, 'try:' .. number .. ':started')
+    table.insert(names, 'try:' .. number .. ':ended')
+  end
+  if #names == 0 then return 0 end
+  local times = redis.call('HMGET', job_key(id), unpack(names))
+  for i = 1, #names, 2 do
+    local began = tonumber(times[i] or '')
+    if began and began >= tonumber(at.again or '0') then sum = sum + math.max(0, tonumber(times[i + 1] or now) - began) end
+  end
+  return sum
+end
+
+-- Tells those outside the ledger who wait for a job's end, in the same step as the end: workers/outbox.py reads it.
+-- Written for jobs that somebody waits for only. Bounded in number here and in age by the reaper, so that readers who
+-- are away for long don't fill Redis; they find in the records what they missed.
+local function post(id, state, usage)
+  local at, key = job(id), job_key(id)
+  local about = redis.call('HMGET', key, 'webhook', 'origin', 'key', 'kind', 'model')
+  if not (about[1] or about[2] or about[3]) and redis.call('SISMEMBER', P .. 'webhook:listening', at.tenant) == 0 then
+    return
+  end
+  redis.call('XADD', P .. 'outbox', 'MAXLEN', '~', 100000, '*', 'id', id, 'tenant', at.tenant, 'state', state,
+    'kind', about[4] or '', 'model', about[5] or '', 'webhook', about[1] or '', 'origin', about[2] or '',
+    'key', about[3] or '', 'tokens', usage or '', 'spent', time_spent(id), 'at', now)
+end
+
 -- Ends a job for good. What is left of it goes after the time its submitter was promised; a dead letter after `keep`.
-local function finish(id, state, keep)
+-- `usage`: tokens of the prompt and of the completion, as two numbers with a space between; nothing when not known.
+local function finish(id, state, keep, usage)
   local key, at = job_key(id), job(id)
   leave(id)
   set(id, 'state', state, 'finished', now)
@@ -146,6 +177,7 @@ local function finish(id, state, keep)
   redis.call('PEXPIRE', P .. 'text:' .. id, ttl)
   if at.idem then redis.call('PEXPIRE', at.idem, ttl) end
   redis.call('ZADD', P .. 'finished', now + ttl, at.tenant .. ' ' .. id)
+  post(id, state, usage)
 end
 
 -- The worker beside which a process with a single suspect runs, by the name of that process; nil for workers.

@@ -112,6 +112,7 @@ end
 -- these counts, may have taken or ended some of them. There are no more than slots and windows.
 if not redis.call('GET', P .. 'counted') then
   redis.call('SET', P .. 'counted', 1, 'PX', 60000)
+  redis.call('XTRIM', P .. 'outbox', 'MINID', '~', math.max(0, now - 259200000))
   for _, tenant in ipairs(redis.call('SMEMBERS', P .. 'tenants')) do
     for kind, state in pairs({handed = 'queued', busy = 'running', later = 'delayed'}) do
       local key = P .. kind .. ':' .. tenant
