@@ -113,18 +113,46 @@ class ContentStore:
             with storage_errors(ref):
                 data: bytes = self._fs.cat_file(self._path(digest))
         except FileNotFoundError as error:
-            raise ContentMissing(
-                f"{ref[:19]}… is no longer in the content store.",
-                hint="Submit the job again with its file; workers on other machines need the same PHIQ_CONTENT_URL.",
-                subject=ref,
-            ) from error
+            raise _gone(ref) from error
         if hashlib.sha256(data).hexdigest() != digest:
-            raise ContentMissing(
-                f"{ref[:19]}… is damaged in the content store.",
-                hint="Submit the job again with its file.",
-                subject=ref,
-            )
+            raise _damaged(ref)
         return data
+
+    def open(self, ref: str) -> IO[bytes]:
+        """The bytes behind a reference as a stream that can be sought; not checked against it (`blocks` does).
+
+        Raises:
+            ContentMissing: not a reference, or not there (any more).
+            ContentUnavailable: the store does not answer.
+        """
+        path = self._path(_digest(ref))
+        try:
+            with storage_errors(ref):
+                if self._folder is not None:
+                    return Path(path).open("rb")
+                # Buffered by Python: fsspec's own files read a line without regard to its length.
+                return io.BufferedReader(self._fs.open(path, "rb"))
+        except FileNotFoundError as error:
+            raise _gone(ref) from error
+
+    def blocks(self, ref: str) -> Iterator[bytes]:
+        """The bytes behind a reference, block by block, checked against it at the end.
+
+        Raises:
+            ContentMissing: not a reference, not there (any more), or damaged.
+            ContentUnavailable: the store does not answer.
+        """
+        digest = hashlib.sha256()
+        with self.open(ref) as stream:
+            while True:
+                with storage_errors(ref):
+                    block = stream.read(_BLOCK)
+                if not block:
+                    break
+                digest.update(block)
+                yield block
+        if digest.hexdigest() != _digest(ref):
+            raise _damaged(ref)
 
     def delete(self, ref: str, put_before: float | None = None) -> bool:
         """Delete what a reference names; returns whether it was there.
@@ -251,6 +279,20 @@ def _digest(ref: str) -> str:
             f"'{ref[:80]}' is no reference into the content store.", hint="Submit the file again.", subject=ref[:80]
         )
     return match[1]
+
+
+def _gone(ref: str) -> ContentMissing:
+    return ContentMissing(
+        f"{ref[:19]}… is no longer in the content store.",
+        hint="Submit the job again with its file; workers on other machines need the same PHIQ_CONTENT_URL.",
+        subject=ref,
+    )
+
+
+def _damaged(ref: str) -> ContentMissing:
+    return ContentMissing(
+        f"{ref[:19]}… is damaged in the content store.", hint="Submit the job again with its file.", subject=ref
+    )
 
 
 def _bounded(stream: IO[bytes], name: str, limit: int) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from workers.payloads import Payloads
 from workers.settings import Settings
 
 if TYPE_CHECKING:
+    from workers.batches.store import Batches
     from workers.content import ContentStore
     from workers.engines.registry import Registry
 
@@ -145,6 +146,13 @@ class Service(Operations):
 
     def _tenant(self, tenant: str | None) -> str:
         return self.settings.tenant if tenant is None else tenant
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Batches and the files they read and write."""
+        from workers.batches.store import Batches
+
+        return Batches(self.ledger, self.settings)
 
     @cached_property
     def _registry(self) -> Registry:

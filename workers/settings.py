@@ -81,6 +81,13 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(default=100_000_000, ge=1000, description="largest document or picture")
     max_image_pixels: int = Field(default=40_000_000, ge=1000, description="largest picture, in pixels")
 
+    batch_lines: int = Field(default=50_000, ge=1, le=1_000_000, description="lines of a batch")
+    batch_bytes: int = Field(default=200_000_000, ge=1000, description="largest input file of a batch")
+    batch_flight: int = Field(default=256, ge=1, le=10_000, description="jobs a batch has in line or running at once")
+    batch_ttl: float = Field(
+        default=30 * 86400, gt=0, description="seconds a batch that has ended, and a file, are kept"
+    )
+
     tenant_queued: int = Field(
         default=0, ge=0, description="jobs a tenant may have waiting, unless it has a limit of its own; 0: no limit"
     )

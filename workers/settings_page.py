@@ -44,6 +44,7 @@ _SECTIONS = (
         ),
     ),
     ("HTTP API", "http_host http_port"),
+    ("Batches", "batch_lines batch_bytes batch_flight batch_ttl"),
     ("Content store", "inline_bytes sweep_seconds"),
     (
         "Engines",

@@ -14,6 +14,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from knowledge.errors import PhiqError, ServiceError
+from workers.batches.driver import Driver
 from workers.celery_config import served
 from workers.connections import redis_client
 from workers.doctor.redis_look import log_findings
@@ -29,7 +30,7 @@ from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
 from workers.lifecycle.solo import Solos
 from workers.payloads import Payloads
-from workers.service import ledger_config
+from workers.service import Service, ledger_config
 from workers.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class WorkerProcess:
                 ("intake", intake, (self.draining,)),
                 ("canary", self._listen_for_messages, ()),
                 ("look", log_findings, (settings,)),
+                ("batches", Driver(Service(settings, self.ledger)).run, (self.draining,)),
                 ("chores", keep_house, (self.ledger, chores(self.ledger, settings), self.draining)),
             )
         ]
