@@ -12,10 +12,12 @@ from types import ModuleType
 
 from fastapi import FastAPI
 
-from gateway.http import health, jobs, problems
+from gateway.http import events, health, jobs, problems
+from workers.ledger.fanout import Fanout
 from workers.service import Service
 
 ROUTERS: tuple[ModuleType, ...] = (
+    events,
     health,
     jobs,
 )
@@ -47,6 +49,8 @@ def create_app(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
+        app.state.fanout = Fanout(app.state.service.ledger.scripts)
+        stack.push_async_callback(app.state.fanout.stop)
         for module in ROUTERS:
             enter: Lifespan | None = getattr(module, "lifespan", None)
             if enter is not None:

@@ -1,4 +1,4 @@
-"""What endpoints ask for: the service, and who is asking."""
+"""What endpoints ask for: the service, the events of jobs, and who is asking."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from workers.access.principal import Principal, ScopeMissing
+from workers.ledger.fanout import Fanout
 from workers.service import Service
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
+
+
+async def _fanout(request: Request) -> Fanout:
+    fanout: Fanout = request.app.state.fanout
+    return fanout
+
+
+FanoutDep = Annotated[Fanout, Depends(_fanout)]
+"""Follows jobs: ``async with fanout.follow(id, tenant) as following: async for event in following``."""
 
 
 def principal(service: ServiceDep) -> Principal:

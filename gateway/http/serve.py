@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 from typing import TYPE_CHECKING
 
+import uvicorn
+
 from gateway.http.app import create_app
+from gateway.http.protocol import PatientProtocol
 from workers.service import Service
 from workers.settings import Settings
 
 if TYPE_CHECKING:
-    import uvicorn
+    from fastapi import FastAPI
+
+_GRACE = 20
+"""Seconds that requests under way get when the gateway is to stop. Streams are ended at once."""
+_HEADER_BYTES = 32 * 1024
+_IDLE_SECONDS = 15
+_BACKLOG = 1024
+
+
+class Server(uvicorn.Server):
+    """Ends the streams when it is to stop: their clients go on elsewhere, and nothing waits for them."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop taking requests, end those under way."""
+        app: FastAPI = self.config.app  # type: ignore[assignment]
+        app.state.fanout.end_all()
+        await super().shutdown(sockets)
 
 
 def run(settings: Settings, host: str, port: int) -> None:
@@ -20,29 +41,30 @@ def run(settings: Settings, host: str, port: int) -> None:
         host: The address to listen on.
         port: Its port.
     """
-    import uvicorn
-
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     service = Service.connect(settings)
     try:
-        uvicorn.Server(config(create_app(service), settings, host, port)).run()
+        Server(config(create_app(service), settings, host, port)).run()
     finally:
         service.close()
 
 
-def config(app: object, settings: Settings, host: str, port: int) -> uvicorn.Config:
+def config(app: FastAPI, settings: Settings, host: str, port: int) -> uvicorn.Config:
     """How uvicorn is to run."""
-    import uvicorn
-
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         host=host,
         port=port,
-        http="h11",
+        http=PatientProtocol,
         ws="none",
+        lifespan="on",
+        log_config=None,
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=20,
+        backlog=_BACKLOG,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=_GRACE,
     )

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from gateway.http.app import create_app
-from gateway.http.serve import config
+from gateway.http.serve import Server, config
 from workers.app import worker_argv
 from workers.service import Service
 from workers.settings import Settings, child_environment
@@ -29,14 +29,12 @@ class Gateway:
     """A gateway in a thread of this process: ``url``, ``service`` beneath it, and ``http``, a client."""
 
     def __init__(self, settings: Settings) -> None:
-        import uvicorn
-
         self.settings = settings
         self.service = Service.connect(settings)
         self.app = create_app(self.service)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.server = uvicorn.Server(config(self.app, settings, "127.0.0.1", self.port))
+        self.server = Server(config(self.app, settings, "127.0.0.1", self.port))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         until = time.monotonic() + 20

@@ -137,7 +137,7 @@ def test_a_reader_waits_an_outage_out(ledger, submit, monkeypatch):
 
 
 def test_a_follower_of_a_job_that_goes_is_told(ledger, submit, client, monkeypatch):
-    monkeypatch.setattr("workers.ledger.events._LOOK_EVERY", 0.0)
+    monkeypatch.setattr("workers.ledger.events.LOOK_EVERY", 0.0)
     job_id = submit().id
     reading = ledger.events(job_id, "default", timeout=20)
     next(reading)
