@@ -8,6 +8,7 @@ from workers.jobs import JobRecord
 
 if TYPE_CHECKING:
     from workers.ledger import Ledger, Limits, QueueInfo, TenantInfo
+    from workers.sight.stats import Stats
 
 
 class Operations:
@@ -73,6 +74,12 @@ class Operations:
     def tenants(self) -> list[TenantInfo]:
         """The tenants with jobs or limits of their own, by name."""
         return self.ledger.tenants()
+
+    def stats(self, seconds: float) -> Stats:
+        """The numbers of the last so many seconds, in whole hours (eight days at most), and of now; of all tenants."""
+        from workers.sight.stats import stats
+
+        return stats(self.ledger, seconds)
 
     def queues(self) -> list[QueueInfo]:
         """The queues, by name: what waits and runs, who serves them."""

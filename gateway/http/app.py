@@ -12,7 +12,7 @@ from types import ModuleType
 
 from fastapi import FastAPI
 
-from gateway.http import events, health, jobs, problems
+from gateway.http import events, health, jobs, metrics, problems, watch
 from workers.ledger.fanout import Fanout
 from workers.service import Service
 
@@ -20,6 +20,7 @@ ROUTERS: tuple[ModuleType, ...] = (
     events,
     health,
     jobs,
+    metrics,
 )
 """Modules with a ``router``; one may have a ``lifespan(app)`` too, which is entered while the gateway runs."""
 
@@ -43,6 +44,7 @@ def create_app(service: Service) -> FastAPI:
     problems.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
+    watch.install(app)
     return app
 
 

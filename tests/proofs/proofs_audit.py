@@ -106,6 +106,8 @@ def _keys(kept: dict[str, tuple[Any, int]], model: Model) -> None:
             job = model.keyed(*rest.split(":"))
             assert job is not None, f"left behind: {key}"
             assert (left > 0) == job.state.final, f"{key} expires in {left} ms, its job is {job.state}"
+        elif kind == "sight":
+            assert (left > 0) == rest.startswith(("hour:", "seen:")), f"{key} expires in {left} ms"
         elif kind in ("op", "pause", "counted", "plan"):
             assert left > 0, f"{key} never goes"
         else:

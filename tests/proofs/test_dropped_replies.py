@@ -20,6 +20,8 @@ from workers.jobs import Capability, parse_job
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo
 from workers.ledger.overview import Limits
 from workers.ledger.scripts import source
+from workers.sight.counts import Reporter
+from workers.sight.tally import Tally
 
 pytestmark = pytest.mark.service
 
@@ -108,13 +110,17 @@ def everything(ledger, client):
     told.append([(one.name, one.queued, one.running) for one in ledger.tenants()])
     told.append([(one.name, one.waiting, one.running) for one in ledger.queues() if one.waiting])
     told.append([one.name for one in ledger.workers()])
+    tally = Tally()
+    tally.add("hosts", "started", "model", amount=3)
+    Reporter(ledger.scripts, tally).report()
     told.append([ledger.once("tick", "noon", 50.0), ledger.once("tick", "noon", 50.0)])
     return told, {job_id: name for name, job_id in names.items()}
 
 
 def shape(client, names):
     """What lies in Redis, without times, tokens and nonces."""
-    kept = {key: value for key, value in dump(client).items() if key != "pace"}  # which is in real time
+    real_time = ("pace", "sight:hour:")
+    kept = {key: value for key, value in dump(client).items() if not key.startswith(real_time)}
     text = json.dumps({key: value for key, (value, _) in kept.items()}, default=sorted, sort_keys=True, indent=0)
     for job_id, name in names.items():
         text = text.replace(job_id, name)

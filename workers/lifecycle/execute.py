@@ -15,6 +15,7 @@ from knowledge.errors import PhiqError, ServiceError
 from workers.errors import EngineOutOfMemory, LeaseLost
 from workers.jobs import Job
 from workers.ledger import Attempt
+from workers.sight.attempts import Watch, watched
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,14 @@ class Runs(Protocol):
 
 def execute(attempt: Attempt, runner: Runs) -> None:
     """Run a claimed job and settle its attempt; never raises."""
+    with watched(attempt) as watch:
+        _execute(attempt, runner, watch)
+
+
+def _execute(attempt: Attempt, runner: Runs, watch: Watch) -> None:
     try:
         try:
-            result = _stream(attempt, runner)
+            result = _stream(attempt, runner, watch)
         except Interrupted:
             _interrupted(attempt)
         except LeaseLost:
@@ -52,13 +58,14 @@ def execute(attempt: Attempt, runner: Runs) -> None:
         log.exception("job %s attempt %d could not be settled", attempt.id, attempt.number)
 
 
-def _stream(attempt: Attempt, runner: Runs) -> Result:
+def _stream(attempt: Attempt, runner: Runs, watch: Watch) -> Result:
     result: Result | None = None
     job = attempt.job.model_copy(update={"model": attempt.record.model})
     chunks = cast("Generator[Chunk]", runner.run(job, attempt.stop, attempt.checkpoints))
     with contextlib.closing(chunks):
         for chunk in chunks:
             attempt.beat()
+            watch.chunk(chunk)
             if chunk.delta:
                 attempt.delta(chunk.delta)
             if chunk.progress is not None:

@@ -32,6 +32,8 @@ from workers.lifecycle.solo import Solos
 from workers.payloads import Payloads
 from workers.service import Service, ledger_config
 from workers.settings import Settings, get_settings
+from workers.sight.counts import Reporter
+from workers.sight.tally import TALLY
 
 if TYPE_CHECKING:
     from workers.runner import Runner
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TICK = 1.0
+_REPORT = 5.0
+"""Seconds between reports of what was counted."""
 
 
 class WorkerProcess:
@@ -61,6 +65,7 @@ class WorkerProcess:
         self.keeper = Keeper(self.ledger.config)
         self.solos = Solos(settings, self.name)
         self._garbage = Garbage()
+        self._counts = Reporter(self.ledger.scripts)
         self.broker = Broker()
         self.canary = canary.Canary(settings.canary_seconds, partial(self.broker.send_canary, self.name))
         self.draining = threading.Event()
@@ -82,6 +87,7 @@ class WorkerProcess:
                 ("canary", self._listen_for_messages, ()),
                 ("look", log_findings, (settings,)),
                 ("batches", Driver(Service(settings, self.ledger)).run, (self.draining,)),
+                ("report", self._report, ()),
                 ("chores", keep_house, (self.ledger, chores(self.ledger, settings), self.draining)),
             )
         ]
@@ -91,6 +97,7 @@ class WorkerProcess:
         if self._threads[0].ident is not None:
             return
         self.keeper.start()
+        TALLY.add("workers", "started")
         for thread in self._threads:
             thread.start()
         log.info("worker %s serves %s with %d slots", self.name, self.settings.queues, self.settings.slots)
@@ -124,8 +131,9 @@ class WorkerProcess:
         self.keeper.close()
         try:
             self.ledger.leave(self.name)
+            self._counts.report()
         except PhiqError as error:
-            log.warning("not taken off the list: %s", error.message)
+            log.warning("not taken off the list, or its last counts not reported: %s", error.message)
         self.runner.close()
 
     def _work(self, attempt: Attempt | None) -> None:
@@ -159,6 +167,11 @@ class WorkerProcess:
                     self.trouble = "Messages do not reach this worker, nor its own; it ends, to be started anew."
                     log.error("%s", self.trouble)
                     self.drain(self.settings.drain_seconds, canary.EXIT_DEAF)
+
+    def _report(self) -> None:
+        """Bring what was counted to the others' now and then."""
+        while not self.closed.wait(_REPORT):
+            self._counts.try_report()
 
     def _tick(self) -> None:
         """Once a second: say that we live and look after jobs; whenever something changed: dispatch."""

@@ -18,6 +18,7 @@ from workers.lifecycle.execute import execute
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
 from workers.settings import Settings
+from workers.sight.counts import Reporter
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,9 @@ class _Process:
         self.keeper.close()
         try:
             self.ledger.leave(self.name)
+            Reporter(self.ledger.scripts).report()
         except PhiqError as error:
-            log.warning("not taken off the list: %s", error.message)
+            log.warning("not taken off the list, or what it counted not reported: %s", error.message)
 
     def await_reaping(self, attempt: Attempt) -> None:
         """Go on saying that we live until a job that could not be settled (Redis was away) is taken from us.

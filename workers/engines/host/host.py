@@ -28,6 +28,7 @@ from workers.errors import (
     EngineTimeout,
     ModelTooLarge,
 )
+from workers.sight.tally import TALLY
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
 
@@ -183,6 +184,7 @@ class Host:
                 self._pause(stop)
                 self._check_memory()
                 process = self._process = HostProcess(self._spec)
+                TALLY.add("hosts", "started", Path(self._spec.folder).name.replace(" ", "_"))
                 if self._closed.is_set():  # closed meanwhile: close() has not seen this one
                     process.kill()
             if self._closed.is_set():
@@ -211,6 +213,7 @@ class Host:
     def _buried(self, problem: str) -> None:
         """The child is dead or useless: forget it, and let the next one wait longer each time."""
         self._forget()
+        TALLY.add("hosts", "lost", Path(self._spec.folder).name.replace(" ", "_"))
         pause = min(_FIRST_PAUSE * 2**self._deaths, _LONGEST_PAUSE)
         self._deaths += 1
         self._not_before = time.monotonic() + pause

@@ -157,6 +157,22 @@ local function post(id, state, usage)
     'key', about[3] or '', 'tokens', usage or '', 'spent', time_spent(id), 'at', now)
 end
 
+-- A model's name as a label. There are few: names that never got a job done, and those beyond the first of many, are
+-- one, or whoever submits jobs could fill Redis with them.
+local function label(model, known)
+  if redis.call('SISMEMBER', P .. 'sight:models', model) == 1 then return model end
+  if not known or redis.call('SCARD', P .. 'sight:models') >= 40 then return 'other' end
+  redis.call('SADD', P .. 'sight:models', model)
+  return model
+end
+
+-- Counts for `phiq stats` and /metrics: since ever, and by the hour for eight days.
+local function count(what, amount)
+  redis.call('HINCRBY', P .. 'sight:total', what, amount)
+  local hour = P .. 'sight:hour:' .. math.floor(now / 3600000)
+  if redis.call('HINCRBY', hour, what, amount) == tonumber(amount) then redis.call('PEXPIRE', hour, 691200000) end
+end
+
 -- Ends a job for good. What is left of it goes after the time its submitter was promised; a dead letter after `keep`.
 -- `usage`: tokens of the prompt and of the completion, as two numbers with a space between; nothing when not known.
 local function finish(id, state, keep, usage)
@@ -178,6 +194,9 @@ local function finish(id, state, keep, usage)
   if at.idem then redis.call('PEXPIRE', at.idem, ttl) end
   redis.call('ZADD', P .. 'finished', now + ttl, at.tenant .. ' ' .. id)
   post(id, state, usage)
+  local about = redis.call('HMGET', key, 'kind', 'model')
+  local model = label(about[2] or 'other', state == 'succeeded')
+  count('jobs ' .. (about[1] or 'other') .. ' ' .. state .. ' ' .. model, 1)
 end
 
 -- The worker beside which a process with a single suspect runs, by the name of that process; nil for workers.
@@ -186,6 +205,7 @@ local function parent(name) return string.match(name, '^(.+)/alone%-%d+$') end
 -- Writes down how an attempt ended, and how long jobs of this queue run lately.
 local function close_attempt(id, outcome, problem)
   local at = job(id)
+  count('attempts ' .. outcome, 1)
   local try = 'try:' .. at.attempt .. ':'
   local began = redis.call('ZSCORE', P .. 'running:' .. at.queue, id)
   if problem and problem ~= '' then

@@ -52,6 +52,7 @@ local function lose(id, at)
   if death then
     local deaths = tonumber(at.deaths or '0') + 1
     set(id, 'deaths', deaths, try .. 'death', 1)
+    count('deaths', 1)
     if deaths >= tonumber(ARGV[6]) then set(id, 'suspect', 1) end
     -- A worker's death is rarely the job's fault. What may run once only has used that up all the same.
     if tonumber(at.max_attempts) > 1 then set(id, 'tries', tonumber(at.tries) - 1) end

@@ -1,0 +1,1 @@
+"""What operators see of the installation: counts and times, logs, traces. Never what people wrote."""
