@@ -41,6 +41,24 @@ class QuotaExceeded(UserError):
     code = "quota_exceeded"
 
 
+class ScheduleInvalid(UserError):
+    """Raised when a schedule can't be: its times, its zone, what it is to do. ``details['field']`` says which."""
+
+    code = "schedule_invalid"
+
+
+class ScheduleNotFound(UserError):
+    """Raised when no schedule of this tenant has the name."""
+
+    code = "schedule_not_found"
+
+
+class ScheduleExists(UserError):
+    """Raised when a schedule is to be added whose name another one of the tenant has."""
+
+    code = "schedule_exists"
+
+
 class NotReplayable(UserError):
     """Raised when a job is asked to run again that has not ended, or has succeeded."""
 

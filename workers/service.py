@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workers.batches.store import Batches
     from workers.content import ContentStore
     from workers.engines.registry import Registry
+    from workers.schedules import Schedules
 
 _Records = list[JobRecord]  # inside the class `list` is the method
 
@@ -153,6 +154,13 @@ class Service(Operations):
         from workers.batches.store import Batches
 
         return Batches(self.ledger, self.settings)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The schedules."""
+        from workers.schedules import Schedules
+
+        return Schedules(self)
 
     @cached_property
     def _registry(self) -> Registry:

@@ -7,6 +7,7 @@ back, an operator who deletes it), and then two tick. RedBeat itself ends with i
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import Any
 
 from redbeat import RedBeatScheduler
@@ -14,7 +15,11 @@ from redbeat.schedulers import LUA_EXTEND_TO_SCRIPT, RetryingConnection, get_red
 from redis import RedisError
 from redis.exceptions import LockError
 
+from knowledge.errors import PhiqError
 from workers.firing import firing_id
+from workers.schedules import Ticker
+from workers.schedules.ticker import LOOK
+from workers.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +45,15 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # RedBeat ships no typ
         try:
             if self.lock_key and self.lock is None and not self._take_lock():
                 return float(self.max_interval)
-            return float(super().tick(*args, **kwargs))
+            self._ticker.tick()
+            return min(LOOK, float(super().tick(*args, **kwargs)))
         except LockError:
             log.warning("the scheduler's lock was lost; taking it again")
             self.lock = None
         except RedisError as error:
             log.warning("Redis does not answer the scheduler (%s: %s); trying again", type(error).__name__, error)
+        except PhiqError as error:
+            log.warning("the scheduler's tick: %s", error.message)
         return _PAUSE
 
     def close(self) -> None:
@@ -54,6 +62,12 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # RedBeat ships no typ
             super().close()
         except RedisError as error:
             log.warning("the scheduler's lock stays until it runs out (%s)", type(error).__name__)
+
+    @cached_property
+    def _ticker(self) -> Ticker:
+        from workers.settings import get_settings
+
+        return Ticker(Service.connect(get_settings()))
 
     def _take_lock(self) -> bool:
         client = get_redis(self.app)

@@ -1,0 +1,142 @@
+"""A scheduler's tick: what is due becomes firings, and each firing is brought one step further.
+
+Any number of schedulers may tick. Each change is one script that does nothing when another was first: the instant goes
+on together with the firings that it makes, so none is lost when a scheduler dies behind it; and a firing's work has an
+id that follows from the firing, so none happens twice when two start it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from knowledge.errors import PhiqError
+from workers.errors import QuotaExceeded, RedisUnavailable, StorageFull
+from workers.schedules import work
+from workers.schedules.plan import plan, turn
+from workers.schedules.records import Firing, FiringState, Schedule
+from workers.schedules.store import Store
+
+if TYPE_CHECKING:
+    from workers.service import Service
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between two ticks."""
+_POLL = 2.0
+"""Seconds between two looks at work that runs or waits."""
+_AT_ONCE = 200
+_LONGEST_TRY = timedelta(days=1)
+
+
+class Ticker:
+    """Fires schedules.
+
+    Args:
+        service: Whose schedules, and where their work goes.
+        clock: Says what time it is; None: Redis' clock.
+    """
+
+    def __init__(self, service: Service, clock: Callable[[], datetime] | None = None) -> None:
+        self._service = service
+        self._store = Store(service.ledger.scripts.client, service.settings.key_prefix)
+        self._clock = clock or self._store.now
+
+    def tick(self) -> None:
+        """Fire what is due.
+
+        Raises:
+            RedisUnavailable: Redis does not answer; what was not done is done at a later tick.
+        """
+        now = self._clock()
+        self._store.ticked(now)
+        for tenant, name in self._store.due(now, _AT_ONCE):
+            self._guarded(tenant, name, partial(self._advance, tenant, name, now))
+        for tenant, name, key in self._store.open(now, _AT_ONCE):
+            self._guarded(tenant, name, partial(self._step, tenant, name, key, now))
+
+    def _guarded(self, tenant: str, name: str, do: Callable[[], None]) -> None:
+        """One schedule's trouble is not the others'."""
+        try:
+            do()
+        except RedisUnavailable:
+            raise
+        except PhiqError as error:
+            log.warning("schedule %s of tenant %s: %s", name, tenant, error.message)
+        except Exception:
+            log.exception("schedule %s of tenant %s", name, tenant)
+
+    def _advance(self, tenant: str, name: str, now: datetime) -> None:
+        schedule = self._store.get(tenant, name)
+        if schedule is None or schedule.paused or schedule.next_at is None or schedule.next_at > now:
+            return
+        following, firings = plan(schedule, now)
+        if self._store.advance(schedule, following, firings, now):
+            for one in firings:
+                log.info("schedule %s of tenant %s: %s is %s", name, tenant, one.key, one.state)
+
+    def _step(self, tenant: str, name: str, key: str, now: datetime) -> None:
+        schedule, firing = self._store.get(tenant, name), self._store.firing(tenant, name, key)
+        if schedule is None or firing is None:
+            return
+        if firing.state in (FiringState.DUE, FiringState.WAITING):
+            chosen = self._turn(schedule, firing, now)
+            if chosen is None:
+                return
+            firing = chosen
+        if firing.state is FiringState.STARTING:
+            self._start(schedule, firing, now)
+        elif firing.state is FiringState.RUNNING:
+            self._follow(schedule, firing, now)
+
+    def _turn(self, schedule: Schedule, firing: Firing, now: datetime) -> Firing | None:
+        """Decide by the policy for overlap; the firing if it is to be started."""
+        decision, before = turn(schedule, firing, self._store.firings(schedule.tenant, schedule.name))
+        running = next((one.run for one in before if one.state.begun), None) or (before[0].key if before else "")
+        if decision == "start":
+            run = work.run_id(schedule, firing)
+            return self._change(schedule, firing, now, state=FiringState.STARTING, run=run, reason="")
+        if decision == "skip":
+            self._change(schedule, firing, now, state=FiringState.SKIPPED, reason=f"{running} has not ended")
+            return None
+        for one in before if decision == "replace" else []:
+            if one.run is not None and one.state is FiringState.RUNNING:
+                work.cancel(self._service, schedule.tenant, one.run)
+            elif not one.state.begun:
+                self._change(schedule, one, now, state=FiringState.SKIPPED, reason=f"{firing.key} came after it")
+        self._change(schedule, firing, now, state=FiringState.WAITING, reason=f"{running} has not ended")
+        return None
+
+    def _start(self, schedule: Schedule, firing: Firing, now: datetime) -> None:
+        try:
+            work.start(self._service, schedule, firing)
+        except PhiqError as error:
+            again = error.transient or isinstance(error, QuotaExceeded | StorageFull)
+            tries, problem = firing.tries + 1, error.to_dict()
+            if again and now - firing.decided_at < _LONGEST_TRY:
+                look = now + timedelta(seconds=min(60, 2 ** min(tries, 6)))
+                self._change(schedule, firing, now, look=look, tries=tries, error=problem)
+                return
+            log.warning("schedule %s of tenant %s: %s", schedule.name, schedule.tenant, error.message)
+            self._change(schedule, firing, now, state=FiringState.FAILED, tries=tries, error=problem)
+            return
+        self._change(schedule, firing, now, state=FiringState.RUNNING, started_at=now, error=None)
+
+    def _follow(self, schedule: Schedule, firing: Firing, now: datetime) -> None:
+        state = work.state(self._service, schedule.tenant, firing.run or "")
+        self._change(schedule, firing, now, state=state)
+
+    def _change(
+        self, schedule: Schedule, firing: Firing, now: datetime, look: datetime | None = None, **changes: Any
+    ) -> Firing | None:
+        """Change a firing; the changed one, or None when another scheduler was first."""
+        new = firing.model_copy(update=changes)
+        if new.state.final:
+            new = new.model_copy(update={"ended_at": now})
+        else:
+            look = look or now + timedelta(seconds=_POLL)
+        return new if self._store.step(schedule.tenant, schedule.name, firing, new, look) else None

@@ -1,0 +1,148 @@
+"""What a firing does: a job or a batch, under an id that follows from the firing, so that starting twice is once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from workers.errors import IdempotencyConflict, JobNotFound, ScheduleInvalid
+from workers.firing import firing_id
+from workers.jobs import Job, Lane, parse_job
+from workers.schedules.records import BatchTarget, Firing, FiringState, Schedule
+
+if TYPE_CHECKING:
+    from workers.service import Service
+
+_OURS = ("origin", "key", "trace")
+"""Fields of a job that phiq sets itself."""
+
+_BATCH_ENDS = {
+    "completed": FiringState.SUCCEEDED,
+    "failed": FiringState.FAILED,
+    "cancelled": FiringState.CANCELLED,
+    "expired": FiringState.EXPIRED,
+}
+
+
+def run_id(schedule: Schedule, firing: Firing) -> str:
+    """The id of the job or batch of a firing."""
+    number = firing_id(schedule.id, firing.key)
+    return number if schedule.spec.batch is None else f"batch_{number}"
+
+
+def job_of(schedule: Schedule, firing: Firing | None = None) -> Job:
+    """The job of a schedule; with a firing, that one's.
+
+    Raises:
+        JobInvalid: it does not fit the contract.
+        ScheduleInvalid: it has a field that can't be the same at each firing, or that is not the submitter's.
+    """
+    given = dict(schedule.spec.job or {})
+    for name in ("idempotency_key", *_OURS):
+        if given.get(name) is not None:
+            raise ScheduleInvalid(
+                f"The job of a schedule can't have the field {name}.", hint="Leave it out.", field=f"job.{name}"
+            )
+    if given.get("tenant", schedule.tenant) != schedule.tenant:
+        raise ScheduleInvalid(
+            "The job of a schedule is of the schedule's tenant.", hint="Leave the field tenant out.", field="job.tenant"
+        )
+    given.setdefault("lane", Lane.BATCH.value)
+    job = parse_job({**given, "tenant": schedule.tenant})
+    known = type(job).model_fields
+    changes: dict[str, Any] = {"origin": None if firing is None else _origin(schedule, firing)}
+    if schedule.key is not None and "key" in known:
+        changes["key"] = schedule.key
+    if schedule.spec.webhook is not None and "webhook" in known:
+        changes["webhook"] = schedule.spec.webhook
+    return job.model_copy(update=changes)
+
+
+def start(service: Service, schedule: Schedule, firing: Firing) -> None:
+    """Start a firing's work; where it was started before, nothing happens.
+
+    Raises:
+        PhiqError: what is wrong with the job or batch, or with the service.
+    """
+    number = run_id(schedule, firing)
+    try:
+        if schedule.spec.batch is None:
+            service.submit(job_of(schedule, firing), job_id=number)
+        else:
+            _start_batch(service, schedule, schedule.spec.batch, firing, number)
+    except IdempotencyConflict:
+        pass  # it was started before the schedule was changed
+
+
+def state(service: Service, tenant: str, number: str) -> FiringState:
+    """How far the work of a firing is."""
+    if number.startswith("batch_"):
+        return _batch_state(service, tenant, number)
+    try:
+        found = service.get(number, tenant).state
+    except JobNotFound:
+        return FiringState.FORGOTTEN
+    return FiringState(found.value) if found.final else FiringState.RUNNING
+
+
+def cancel(service: Service, tenant: str, number: str) -> None:
+    """Ask the work of a firing to end."""
+    try:
+        if number.startswith("batch_"):
+            _cancel_batch(service, tenant, number)
+        else:
+            service.cancel(number, tenant)
+    except JobNotFound:
+        pass
+
+
+def output(target: BatchTarget, due: datetime) -> str | None:
+    """The file a batch's results go to.
+
+    Args:
+        target: The batch.
+        due: When the firing was due, in the schedule's zone.
+    """
+    if target.to is None:
+        return None
+    return target.to.replace("{date}", due.strftime("%Y-%m-%d")).replace("{time}", due.strftime("%H%M%S"))
+
+
+def _origin(schedule: Schedule, firing: Firing) -> str:
+    return f"schedule/{schedule.name}/{firing.key}"
+
+
+def _start_batch(service: Service, schedule: Schedule, target: BatchTarget, firing: Firing, number: str) -> None:
+    from workers import batches
+
+    spec = batches.BatchSpec(
+        tenant=schedule.tenant,
+        name=schedule.name,
+        paths=target.paths,
+        task=target.task,
+        to=output(target, firing.due.astimezone(schedule.spec.zone)),
+        expires_in=target.expires_in,
+        origin=_origin(schedule, firing),
+        key=schedule.key,
+        webhook=schedule.spec.webhook,
+    )
+    batches.start(service, spec, batch_id=number)
+
+
+def _batch_state(service: Service, tenant: str, number: str) -> FiringState:
+    from workers.batches.errors import BatchNotFound
+
+    try:
+        found = service.batches.get(number, tenant).state
+    except BatchNotFound:
+        return FiringState.FORGOTTEN
+    return _BATCH_ENDS.get(found.value, FiringState.RUNNING)
+
+
+def _cancel_batch(service: Service, tenant: str, number: str) -> None:
+    from workers.batches.errors import BatchEnded, BatchNotFound
+
+    try:
+        service.batches.cancel(number, tenant)
+    except (BatchEnded, BatchNotFound):
+        pass
