@@ -79,7 +79,25 @@ def _beat(settings: Settings) -> str:
     return health.beat(settings, redis_url(settings))
 
 
-_PROBES: dict[str, Callable[[Settings], str]] = {"redis": _redis, "chroma": _chroma, "worker": _worker, "beat": _beat}
+def _gateway(settings: Settings) -> str:
+    from workers.connections import http_url
+    from workers.errors import NotRunning
+    from workers.stack import health, ports
+
+    try:
+        url = http_url(settings)
+    except NotRunning:
+        url = ports.http_url(settings.http_host, settings.http_port)
+    return health.gateway(url)
+
+
+_PROBES: dict[str, Callable[[Settings], str]] = {
+    "redis": _redis,
+    "chroma": _chroma,
+    "worker": _worker,
+    "beat": _beat,
+    "gateway": _gateway,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -62,6 +62,18 @@ def chroma_url(settings: Settings) -> str:
     return found.chroma_url
 
 
+def http_url(settings: Settings) -> str:
+    """The address of the HTTP API of the stack that runs with this data folder.
+
+    Raises:
+        NotRunning: none runs.
+    """
+    found = state.read(settings.data_dir)
+    if found is None or not found.http_url or not found.alive("gateway"):
+        raise _not_running("HTTP API", "PHIQ_URL", settings)
+    return found.http_url
+
+
 def default_model(settings: Settings) -> str:
     """The engine URI for jobs that name none."""
     if "model" in settings.model_fields_set or settings.redis_url is not None:

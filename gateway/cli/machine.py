@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def up(
     io: Io, model: Annotated[str | None, typer.Option("--model", "-m", help="Default engine for jobs.")] = None
 ) -> None:
-    """Start Redis, Chroma, a worker and the scheduler here; Ctrl-C stops them all."""
+    """Start Redis, Chroma, a worker, the scheduler and the HTTP API here; Ctrl-C stops them all."""
     from gateway.cli.connection import settings as current
     from workers.doctor.models import default_model as usable
     from workers.stack import Stack
@@ -39,6 +39,7 @@ def up(
     with stack:
         show_parts(io, stack.parts())
         io.note(f"phiq is up, its data in {settings.data_dir}. Ctrl-C stops it.", style="bold")
+        io.note(f"The HTTP API: {stack.http_url} (its description: {stack.http_url}/docs).")
         io.note("Next, in another terminal: phiq ingest FOLDER, then phiq ask QUESTION.")
         stack.wait()
     io.note("Everything is stopped.")

@@ -35,7 +35,7 @@ def test_what_was_backed_up_while_it_ran_answers_elsewhere(
     paper = tmp_path / "warranty.md"
     paper.write_text(f"# Warranty\n\n{NOTE}")
     archive = tmp_path / "phiq.tar.gz"
-    with Stack(here), using(here):
+    with Stack(here, parts=("redis", "chroma", "worker")), using(here):
         client = Client(here)
         ingest_paths(Io(json=True), client, [str(paper)], "default")
         done = client.submit("complete", "echo this " + "word " * 1000, model="fake:echo")
@@ -59,7 +59,7 @@ def test_what_was_backed_up_while_it_ran_answers_elsewhere(
     assert restored.passages == made.manifest.passages > 0
     with pytest.raises(BackupRefused):
         restore(there, archive)
-    with Stack(there), using(there):
+    with Stack(there, parts=("redis", "chroma", "worker")), using(there):
         client = Client(there)
         assert client.job(done.id).result(timeout=60).text == text
         assert client.job(letter.id).record.state is State.DEAD

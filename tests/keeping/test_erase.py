@@ -56,7 +56,7 @@ def place(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("erase"), allow_fake_engine=True, slots=2, inline_bytes=2000, drain_seconds=1.0
     )
-    with Stack(settings), using(settings):
+    with Stack(settings, parts=("redis", "chroma", "worker")), using(settings):
         yield Place(settings, Client(settings))
 
 

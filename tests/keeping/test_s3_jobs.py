@@ -18,7 +18,7 @@ def test_jobs_work_from_a_bucket(s3_url: str, redis_binary: str, tmp_path: Path)
     settings = Settings(
         data_dir=tmp_path / "data", content_url=s3_url, allow_fake_engine=True, slots=1, inline_bytes=2000
     )
-    with Stack(settings), using(settings):
+    with Stack(settings, parts=("redis", "chroma", "worker")), using(settings):
         client = Client(settings)
         job = client.submit("complete", "word " * 1000, model="fake:echo", subject="c-1")
         assert job.result(timeout=60).text.split() == ["word"] * 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 from workers import connections
 from workers.errors import StackFailed
 from workers.settings import Settings
-from workers.stack import Stack, StackEvent, binaries, members
+from workers.stack import Stack, StackEvent, binaries, health, members
 
 pytestmark = pytest.mark.service
 
@@ -39,7 +40,7 @@ def test_the_whole_stack_starts_heals_and_stops(
     events: list[StackEvent] = []
     with Stack(ours, events.append) as stack:
         assert [(part.name, part.state) for part in stack.parts()] == [
-            (name, "ready") for name in ("redis", "chroma", "worker", "beat")
+            (name, "ready") for name in ("redis", "chroma", "worker", "beat", "gateway")
         ]
         for part in stack.parts():
             assert probe(ours, part.name).returncode == 0, part.name
@@ -50,12 +51,16 @@ def test_the_whole_stack_starts_heals_and_stops(
         (info,) = Service.connect(ours).ledger.workers()
         assert (info.name, info.slots) == ("wanda", 2)
 
+        # Whoever reads the stack's state finds the HTTP API, on whatever port it is.
+        assert health.gateway(connections.http_url(ours)) == ""
+        assert connections.http_url(ours) == stack.http_url
+
         before = {part.name: part.pid for part in stack.parts()}
-        for name in ("worker", "beat"):
+        for name in ("worker", "beat", "gateway"):
             pid = before[name]
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-        for name in ("worker", "beat"):
+        for name in ("worker", "beat", "gateway"):
             wait_until(
                 lambda name=name: [e.part for e in events if e.kind == "ready"].count(name) == 2, 60, f"{name} again"
             )
@@ -68,7 +73,7 @@ def test_the_whole_stack_starts_heals_and_stops(
         assert {info.pid for info in Service.connect(ours).ledger.workers()} == {after["worker"]}
 
     stopped = [event.part for event in events if event.kind == "stopped"]
-    assert stopped == ["beat", "worker", "chroma", "redis"]
+    assert stopped == ["gateway", "beat", "worker", "chroma", "redis"]
     assert not [event.message for event in events if "killed" in event.message]
     assert not any(psutil.pid_exists(pid) for pid in after.values() if pid)
     answer = probe(ours, "worker")
@@ -166,3 +171,15 @@ def test_given_only_an_old_redis_then_its_version_and_the_way_to_a_newer_are_nam
         binaries.find_redis()
     assert "5.0.7" in failed.value.message
     assert "install" in failed.value.hint
+
+
+def test_the_http_api_takes_another_port_when_its_own_is_taken(settings: Callable[..., Settings]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        ours = settings(http_port=taken)
+        with Stack(ours, parts=["redis", "gateway"]) as stack:
+            assert stack.http_url not in ("", f"http://127.0.0.1:{taken}")
+            assert stack.parts()[-1].address == connections.http_url(ours) == stack.http_url
+            assert health.gateway(stack.http_url) == ""

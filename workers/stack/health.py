@@ -49,6 +49,18 @@ def chroma(url: str) -> str:
     return "" if answer.status_code == httpx.codes.OK else f"its heartbeat answers with HTTP {answer.status_code}"
 
 
+def gateway(url: str) -> str:
+    """Whether the HTTP API takes jobs."""
+    import httpx
+
+    try:
+        with httpx.Client(timeout=_SECONDS, trust_env=False) as client:
+            answer = client.get(f"{url}/readyz")
+    except httpx.HTTPError as error:
+        return f"it does not answer: {error}"
+    return "" if answer.status_code == httpx.codes.OK else f"it answers with HTTP {answer.status_code}"
+
+
 def worker(settings: Settings, redis_url: str, pid: int) -> str:
     """Whether the worker with this process id has a fresh heartbeat in the ledger."""
     return _heard(settings, redis_url, lambda info: info.pid == pid)

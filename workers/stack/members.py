@@ -1,4 +1,4 @@
-"""The four parts of the stack: how each is prepared, started and asked for its health."""
+"""The parts of the stack: how each is prepared, started and asked for its health."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workers.settings import Settings, child_environment
 from workers.stack import binaries, health, redis_server
-from workers.stack.ports import LOOPBACK, free_port
+from workers.stack.ports import LOOPBACK, free_on, free_port, http_url
 
 _PROJECT = Path(__file__).resolve().parents[2]
 
@@ -210,6 +210,46 @@ class BeatMember(Member):
     def problem(self, pid: int) -> str:  # noqa: ARG002 - the lock carries no pid
         """Whether it holds RedBeat's lock."""
         return health.beat(self._settings, self._redis_url)
+
+
+class GatewayMember(Member):
+    """The HTTP API."""
+
+    name = "gateway"
+    grace = 25.0  # beyond its own, in which requests under way end
+
+    def __init__(self, settings: Settings, redis_url: str, chroma_url: str) -> None:
+        self._settings = settings
+        self._environment = _python_environment(settings, redis_url, chroma_url)
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """The address at which this machine reaches it."""
+        return http_url(self._settings.http_host, self._port)
+
+    def choose(self) -> None:
+        """The port of the settings, so that its address stays the same; a free one when another process has it."""
+        host, port = self._settings.http_host, self._settings.http_port
+        self._port = port if free_on(host, port) else free_port()
+        self.address = self.url
+
+    def argv(self) -> list[str]:
+        """As `phiq serve` is started by hand."""
+        where = ["--host", self._settings.http_host, "--port", str(self._port)]
+        return [sys.executable, "-m", "gateway.cli", "serve", *where]
+
+    def environment(self) -> dict[str, str]:
+        """The same settings, with the addresses of this stack."""
+        return self._environment
+
+    def problem(self, pid: int) -> str:
+        """Whether it takes jobs, and whether it is ours that does."""
+        return health.gateway(self.url) or ("" if health.listens(pid, self._port) else "another process has its port")
+
+    def port_taken(self, log_tail: str) -> bool:
+        """By the words of the operating system."""
+        return "address already in use" in log_tail.lower()
 
 
 def _celery(arguments: list[str]) -> list[str]:

@@ -17,25 +17,25 @@ from workers.settings import Settings
 from workers.stack import folders, health, stale, state
 from workers.stack.interrupts import Interrupts
 from workers.stack.keeper import Keeper
-from workers.stack.members import BeatMember, ChromaMember, Member, RedisMember, WorkerMember
+from workers.stack.members import BeatMember, ChromaMember, GatewayMember, Member, RedisMember, WorkerMember
 from workers.stack.report import OnEvent, Part, StackEvent
 from workers.stack.room import Room
 
 log = logging.getLogger(__name__)
 
-PARTS = ("redis", "chroma", "worker", "beat")
+PARTS = ("redis", "chroma", "worker", "beat", "gateway")
 _TICK_SECONDS = 0.2
 
 
 class Stack:
-    """Redis, Chroma, a worker and the scheduler on this machine, as child processes.
+    """Redis, Chroma, a worker, the scheduler and the HTTP API on this machine, as child processes.
 
     Where the settings name a Redis or a Chroma, that one is used and none is started. The data folder is locked
     while the stack runs; what a crashed run left behind is stopped and cleared first. A part that dies is started
     again, after half a second and then with doubling pauses.
 
     Args:
-        settings: Given on to the worker and the scheduler as they are.
+        settings: Given on to worker, scheduler and gateway as they are.
         on_event: Called with what happens, also from the supervising thread; must return soon.
         parts: Only these of `PARTS`.
 
@@ -51,6 +51,7 @@ class Stack:
         self._keepers: list[Keeper] = []
         self._redis_url = ""
         self._chroma_url = ""
+        self._gateway: GatewayMember | None = None
         self._interrupts = Interrupts()
         self._lock = FileLock(state.run_dir(self._data_dir) / "stack.lock", timeout=0, thread_local=False)
         self._stopping = threading.Event()
@@ -125,6 +126,11 @@ class Stack:
         """What runs where, in the order of starting."""
         return [*self._external, *(keeper.part() for keeper in self._keepers)]
 
+    @property
+    def http_url(self) -> str:
+        """The address of the HTTP API; empty when it is not one of the parts."""
+        return self._gateway.url if self._gateway else ""
+
     def _start_servers(self) -> None:
         servers: list[Keeper] = []
         redis = chroma = None
@@ -163,8 +169,12 @@ class Stack:
         if "beat" in self._wanted:
             beat = BeatMember(self._settings, self._redis_url, self._chroma_url, alone=ours)
             workers.append(self._launch(beat))
+        if "gateway" in self._wanted:
+            self._gateway = GatewayMember(self._settings, self._redis_url, self._chroma_url)
+            workers.append(self._launch(self._gateway))
         for keeper in workers:
             keeper.await_health(self._interrupts)
+        self._record()
 
     def _launch(self, member: Member) -> Keeper:
         self._interrupts.check()
@@ -197,6 +207,7 @@ class Stack:
                     supervisor=state.current_process(),
                     redis_url=self._redis_url,
                     chroma_url=self._chroma_url,
+                    http_url=self.http_url,
                     model=self._settings.model,
                     parts=records,
                 ),
