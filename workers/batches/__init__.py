@@ -10,6 +10,6 @@ driver    the thread in each worker that brings batches forward
 
 from workers.batches.records import BatchRecord, BatchState, FileRecord
 from workers.batches.spec import BatchSpec, TaskSpec
-from workers.batches.start import start
+from workers.batches.start import collect, start
 
-__all__ = ["BatchRecord", "BatchSpec", "BatchState", "FileRecord", "TaskSpec", "start"]
+__all__ = ["BatchRecord", "BatchSpec", "BatchState", "FileRecord", "TaskSpec", "collect", "start"]

@@ -48,6 +48,7 @@ class Files:
         purpose: Literal["batch", "batch_output"] = "batch",
         file_id: str | None = None,
         keep: float | None = None,
+        limit: int | None = None,
     ) -> FileRecord:
         """Take a file, reading it to its end or to the limit.
 
@@ -58,13 +59,15 @@ class Files:
             purpose: What it is for.
             file_id: An id of the caller's own making, with which asking twice is one file.
             keep: Seconds it is kept; None: as the settings say.
+            limit: Bytes taken; None: as the settings say for the input of a batch, else any number.
 
         Raises:
             FileTooLarge: above the limit; nothing was kept.
             StorageFull, ContentUnavailable: there is no room, or the store does not answer.
         """
         name = plain_name(name)
-        limit = self._settings.batch_bytes if purpose == "batch" else 1 << 62
+        if limit is None:
+            limit = self._settings.batch_bytes if purpose == "batch" else 1 << 62
         try:
             attached = self.store.put(stream, name, limit=limit)
         except JobTooLarge as error:

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from knowledge.errors import PhiqError
 from workers.batches import scripts
 from workers.batches.errors import BatchLineExpired
-from workers.batches.records import BatchRecord, BatchState
-from workers.content import ContentStore
+from workers.batches.plan import dump_problems
+from workers.batches.records import BatchRecord, BatchState, LineProblem
+from workers.batches.stream import as_stream
 
 if TYPE_CHECKING:
-    from typing import IO
-
     from workers.batches.drive import Held
-
-
-class Joined(io.RawIOBase):
-    """Several contents as one stream, read in blocks; each is checked as it passes."""
-
-    def __init__(self, store: ContentStore, refs: list[str]) -> None:
-        self._blocks = (block for ref in refs for block in store.blocks(ref))
-        self._left = b""
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io gives is a memoryview
-        """The next bytes."""
-        while not self._left:
-            block = next(self._blocks, None)
-            if block is None:
-                return 0
-            self._left = block
-        size = min(len(buffer), len(self._left))
-        buffer[:size] = self._left[:size]
-        self._left = self._left[size:]
-        return size
 
 
 def finish(held: Held) -> Iterator[bool]:
@@ -56,14 +31,31 @@ def finish(held: Held) -> Iterator[bool]:
     for kind in ("output", "errors"):
         refs = [part[kind] for part in parts if part[kind]]
         if refs:
-            stream = cast("IO[bytes]", io.BufferedReader(Joined(held.batches.files.store, refs), 1 << 20))
+            stream = as_stream(block for ref in refs for block in held.batches.files.store.blocks(ref))
             file_id = f"file-{hashlib.sha256(f'{batch.id}/{kind}'.encode()).hexdigest()[:32]}"
             name = f"{batch.id}_{'output' if kind == 'output' else 'error'}.jsonl"
             held.batches.files.put(stream, name, batch.tenant, purpose="batch_output", file_id=file_id)
             made += ["output_file" if kind == "output" else "error_file", file_id]
         yield True
+    made += _deliver(held, batch, dict(zip(made[::2], made[1::2], strict=True)))
     ttl = round(held.service.settings.batch_ttl * 1000)
     held.run(scripts.FINISH, _final(batch, held.field("closing")), ttl, *made)
+
+
+def _deliver(held: Held, batch: BatchRecord, made: dict[str, str]) -> list[str]:
+    """Write the file of results where a worker is to; returns what the record must say about it."""
+    task = batch.task or {}
+    if not task.get("deliver"):
+        return []
+    from workers.batches.start import collect
+
+    try:
+        collect(held.batches, batch.model_copy(update=made))
+    except PhiqError as error:
+        if error.fault != "user":
+            raise
+        return ["errors", dump_problems([LineProblem(code="output_not_written", message=error.message)])]
+    return []
 
 
 def _final(batch: BatchRecord, closing: str) -> BatchState:

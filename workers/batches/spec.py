@@ -37,6 +37,7 @@ class BatchSpec(Input):
         task: What is done to each.
         to: The file the results go to (.csv, .jsonl, .md). With one, only documents are taken that are new or changed
             since the last batch with the same task and the same file.
+        format: Of that file; None: by its ending.
         expires_in: Seconds until the batch ends with what it has.
     """
 
@@ -45,6 +46,7 @@ class BatchSpec(Input):
     paths: list[str] = Field(min_length=1, max_length=10_000)
     task: TaskSpec
     to: str | None = None
+    format: Literal["csv", "jsonl", "markdown"] | None = None
     expires_in: Window = 86400.0
     metadata: dict[Label, Label] = Field(default_factory=dict, max_length=32)
     origin: Origin | None = None

@@ -1,27 +1,127 @@
-"""Starting a batch over documents."""
+"""Starting a batch over documents, and bringing its results to their file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from workers.batches.records import BatchRecord
+from knowledge.errors import PhiqError
+from workers.batches import documents
+from workers.batches.errors import BatchInvalid, BatchNotFound
+from workers.batches.manifest import Manifest
+from workers.batches.records import BatchRecord, is_batch_id, new_batch_id
+from workers.batches.rows import Row, format_of, row_of
 from workers.batches.spec import BatchSpec
+from workers.batches.store import Batches
+from workers.batches.stream import as_stream
 
 if TYPE_CHECKING:
     from workers.service import Service
 
 
-def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None) -> BatchRecord:
-    """Start a batch over documents; returns at once, workers do the rest.
+def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, deliver: bool = True) -> BatchRecord:
+    """Start a batch over documents; workers do the rest.
+
+    Where a batch for the same file of results is under way already, that one is returned. One with nothing new to do
+    ends at once, with no lines.
 
     Args:
         service: Where.
         spec: What.
         batch_id: An id of the caller's own making (``batch_`` and 32 hex digits), with which asking twice is one batch.
+        deliver: Whether a worker writes ``spec.to`` when the batch ends; it must see this machine's files. Else the
+            caller does, with `collect`.
 
     Raises:
-        BatchInvalid: nothing to work on, or the task can't be done to documents.
+        BatchInvalid: nothing to work on, or the file of results can't be written.
+        JobInvalid: the task can't be done to documents.
         DocumentUnreadable: a path stands for nothing.
         RedisUnavailable, StorageFull, ContentUnavailable: nothing was accepted.
     """
-    raise NotImplementedError
+    if batch_id is not None:
+        if not is_batch_id(batch_id):
+            raise BatchInvalid(f"'{batch_id[:48]}' is no id for a batch.", hint="Use batch_ and 32 hex digits.")
+        try:
+            return service.batches.get(batch_id, spec.tenant)
+        except BatchNotFound:
+            pass
+    documents.check(spec.task)
+    out = None if spec.to is None else Path(spec.to).absolute()
+    form = None if out is None else format_of(out, spec.format)
+    found = documents.gather(spec.paths, spec.task)
+    mark = documents.fingerprint(spec.task)
+    fresh, manifest = found, None
+    if out is not None:
+        manifest = Manifest.load(out)
+        if manifest.batch is not None and (under_way := _earlier(service, manifest, spec)):
+            return under_way
+        fresh = manifest.fresh(found, mark)
+    if len(fresh) > service.settings.batch_lines:
+        raise BatchInvalid(
+            f"There are {len(fresh):,} documents; a batch has {service.settings.batch_lines:,} at most.",
+            hint="Split them, or raise PHIQ_BATCH_LINES.",
+        )
+    pieces = documents.lines(fresh, spec.task, service.attach, service.settings.max_file_bytes)
+    files = service.batches.files
+    file = files.put(as_stream(pieces), "documents.jsonl", spec.tenant, limit=1 << 62)
+    batch_id = batch_id or new_batch_id()
+    if manifest is not None:
+        manifest.begin(found, fresh, mark, batch_id)
+    task: dict[str, Any] = {"kind": spec.task.kind, "paths": spec.paths, "documents": len(found)}
+    if out is not None:
+        task |= {"to": str(out), "format": form, "deliver": deliver}
+    return service.batches.create(
+        spec.tenant,
+        file.id,
+        expires_in=spec.expires_in,
+        batch_id=batch_id,
+        metadata=spec.metadata,
+        task=task,
+        name=spec.name,
+        origin=spec.origin,
+        key=spec.key,
+        webhook=spec.webhook,
+    )
+
+
+def collect(batches: Batches, batch: BatchRecord) -> int:
+    """Bring the results of a batch to its file; returns how many rows that has. Doing it twice is harmless.
+
+    Raises:
+        BatchInvalid: the file can't be written.
+        FileNotFound: the results were deleted.
+    """
+    task = batch.task or {}
+    out = Path(str(task["to"]))
+    manifest = Manifest.load(out)
+    if manifest.batch != batch.id:
+        return len(manifest.done)  # collected already, or another batch is at it
+    return manifest.end(rows(batches, batch), format_of(out, task.get("format")))
+
+
+def rows(batches: Batches, batch: BatchRecord) -> Iterator[Row]:
+    """The results of a batch as rows: those with an answer first."""
+    for file_id in (batch.output_file, batch.error_file):
+        if file_id is not None:
+            ref = batches.files.get(file_id, batch.tenant).ref
+            with batches.files.store.open(ref) as stream:
+                for line in stream:
+                    yield row_of(json.loads(line))
+
+
+def _earlier(service: Service, manifest: Manifest, spec: BatchSpec) -> BatchRecord | None:
+    """The batch that the manifest waits for, if it still runs; what it has done is collected."""
+    assert manifest.batch is not None
+    try:
+        batch = service.batches.get(manifest.batch, spec.tenant)
+        if not batch.state.final:
+            return batch
+        collect(service.batches, batch)
+        again = Manifest.load(manifest.out)
+        manifest.task, manifest.batch, manifest.done, manifest.due = again.task, again.batch, again.done, again.due
+    except PhiqError as error:
+        if error.fault != "user":
+            raise
+    return None
