@@ -8,7 +8,22 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli import backup, dead, demo, documents, erase, fleet, jobs, machine, models, serve, stats, tenants, work
+from gateway.cli import (
+    backup,
+    dead,
+    demo,
+    documents,
+    erase,
+    fleet,
+    jobs,
+    machine,
+    models,
+    schedule,
+    serve,
+    stats,
+    tenants,
+    work,
+)
 
 app = typer.Typer(
     name="phiq",
@@ -19,7 +34,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (work, documents, jobs, models, fleet, stats, dead, tenants, machine, serve, backup, erase, demo):
+for family in (
+    work,
+    documents,
+    jobs,
+    schedule,
+    models,
+    fleet,
+    stats,
+    dead,
+    tenants,
+    machine,
+    serve,
+    backup,
+    erase,
+    demo,
+):
     family.register(app)
 
 
