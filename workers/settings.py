@@ -117,6 +117,17 @@ class Settings(BaseSettings):
     http_port: int = Field(
         default=8420, ge=1, le=65535, description="its port; `phiq up` takes a free one when it is taken"
     )
+    webhook_allow: str = Field(
+        default="",
+        description="where webhooks may go beyond public https addresses: 10.0.0.0/8,crm.internal,localhost:9000",
+    )
+    webhook_seconds: float = Field(default=15.0, gt=0, le=300, description="in which an endpoint must have answered")
+    webhook_give_up: float = Field(
+        default=86400.0, gt=0, description="seconds after which a delivery that keeps failing is a dead letter"
+    )
+    webhook_disable: float = Field(
+        default=3 * 86400.0, gt=0, description="an endpoint that fails for so many seconds without a break is disabled"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
 
 

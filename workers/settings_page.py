@@ -45,6 +45,7 @@ _SECTIONS = (
     ),
     ("HTTP API", "http_host http_port"),
     ("Batches", "batch_lines batch_bytes batch_flight batch_ttl"),
+    ("Webhooks", "webhook_allow webhook_seconds webhook_give_up webhook_disable"),
     ("Content store", "inline_bytes sweep_seconds"),
     (
         "Engines",
