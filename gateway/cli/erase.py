@@ -73,6 +73,7 @@ def _tell(io: Io, done: Erased) -> None:
     parts = [
         f"{done.jobs} jobs{stopped}",
         f"{done.messages} messages on the broker",
+        f"{done.schedules} schedules",
         f"{done.passages} passages" + (f" in {done.collections} whole collections" if done.collections else ""),
         f"{done.contents} files of the content store",
     ]

@@ -77,6 +77,8 @@ def test_a_subject_is_gone_from_every_file(place: Place, wait_until: Callable[..
     place.ingest("/notes/other.md", f"# Notes\n\nThe {other} has two doors and a green roof.\n", subject="c-2")
     quoting = client.submit("chat", f"How many doors has the {word}?", collection="notes")
     assert word in quoting.result(timeout=120).model_dump_json()
+    daily = {"kind": "complete", "model": "fake:echo", "subject": "c-1", "input": {"prompt": word}}
+    client.service.schedules.add("daily", {"every": "1d", "job": daily})
     running = client.submit("complete", f"{word} " * 300, model="fake:echo?rate=5", subject="c-1")
     wait_until(lambda: running.record.state is State.RUNNING, 60)
     delayed = client.submit("complete", f"later {word}", model="fake:echo", subject="c-1", delay=3000)
@@ -90,6 +92,7 @@ def test_a_subject_is_gone_from_every_file(place: Place, wait_until: Callable[..
     gone = place.erase(subject="c-1")
     assert gone.unreachable == []
     assert (gone.jobs, gone.stopped, gone.passages, gone.contents) == (7, 2, 1, 4)
+    assert (counted.schedules, gone.schedules) == (1, 1)
     assert (counted.jobs, counted.stopped, counted.passages, counted.contents) == (7, 2, 1, 4)
     assert place.holds(word) == []
     for job in (done, small, dead, quoting, running, delayed):

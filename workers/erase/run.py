@@ -13,10 +13,13 @@ from workers.backup.make import OnProgress, quiet
 from workers.backup.servers import Servers, servers
 from workers.erase import broker, disk, documents, find
 from workers.erase.find import Sources
+from workers.erase.schedules import find_schedules
 from workers.erase.scope import Scope
 from workers.keeping_lock import keeping_lock, note
 from workers.ledger.refs import installation, marked, of_job
 from workers.ledger.scripts import redis_errors
+from workers.schedules.refs import attached
+from workers.schedules.store import Store
 from workers.settings import Settings
 
 _ROUNDS = 10
@@ -31,6 +34,7 @@ class Erased:
     jobs: int = 0
     stopped: int = 0
     messages: int = 0
+    schedules: int = 0
     passages: int = 0
     collections: int = 0
     contents: int = 0
@@ -67,6 +71,7 @@ def erase(settings: Settings, scope: Scope, *, dry_run: bool = False, on_progres
 def _count(have: Servers, scope: Scope, done: Erased) -> None:
     settings = have.settings
     done.messages = broker.erase_messages(have.client, settings.key_prefix, scope, settings.tenant, dry_run=True)
+    done.schedules = len(find_schedules(Store(have.client, settings.key_prefix), scope))
     sources = _brought(have, scope)
     for meant in documents.find(have.keep, scope, sources):
         done.passages += len(meant.ids)
@@ -122,7 +127,8 @@ class _Run:
                 self._client, self._prefix, self._scope, self._have.settings.tenant, dry_run=False
             )
             self._done.messages += messages
-            if not self._round() and not messages:
+            schedules = self._schedules()
+            if not self._round() and not messages and not schedules:
                 break
         self._contents()
         self._await_workers()
@@ -130,6 +136,14 @@ class _Run:
             if not self._done.unreachable:
                 self._client.delete(self._quoted)
         self._disk()
+
+    def _schedules(self) -> int:
+        store = Store(self._client, self._prefix)
+        found = find_schedules(store, self._scope)
+        for one in found:
+            note(self._client, self._prefix, self._note, attached(one))
+            self._done.schedules += store.remove(one.tenant, one.name, one.uid)
+        return len(found)
 
     def _remember(self, sources: Iterable[tuple[str, str]]) -> None:
         note(self._client, self._prefix, self._quoted, [json.dumps(one) for one in sources])

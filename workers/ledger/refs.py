@@ -17,7 +17,7 @@ _NAME = "redis.call('DEL', KEYS[2]) redis.call('SET', KEYS[1], ARGV[1], 'NX') re
 
 
 def marked(scripts: Scripts, payloads: Payloads, beside: frozenset[str] = frozenset()) -> set[str]:
-    """Every reference of every record there is, whatever its state, and of batches and their files.
+    """Every reference of every record there is, whatever its state, and of batches, their files, and schedules.
 
     A record that is written while this runs may be missed; what it refers to was put into the store moments ago.
 
@@ -27,8 +27,9 @@ def marked(scripts: Scripts, payloads: Payloads, beside: frozenset[str] = frozen
         beside: Ids of jobs to leave out.
     """
     from workers.batches.refs import batch_refs
+    from workers.schedules.refs import schedule_refs
 
-    found = batch_refs(scripts)
+    found = batch_refs(scripts) | schedule_refs(scripts)
     for fields in _records(scripts):
         if fields["id"] is not None and fields["id"] not in beside:
             found |= payloads.attached(fields)

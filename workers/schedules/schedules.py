@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from knowledge.errors import ServiceError
 from workers.connections import default_model
 from workers.errors import JobTooLarge, ScheduleExists, ScheduleInvalid, ScheduleNotFound
-from workers.payloads import attachments
 from workers.schedules import work
 from workers.schedules.records import Firing, Named, Schedule, ScheduleSpec, parse
+from workers.schedules.refs import attached
 from workers.schedules.store import MOST, Store
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Schedules:
             key=key,
         )
         schedule = self._checked(schedule, now)
-        outcome = self.store.put(schedule, 0, secrets.token_hex(8), _refs(schedule))
+        outcome = self.store.put(schedule, 0, secrets.token_hex(8), attached(schedule))
         if outcome == "exists":
             raise ScheduleExists(
                 f"There is a schedule {name} already.",
@@ -158,7 +158,7 @@ class Schedules:
         for _ in range(_ROUNDS):
             read, now = self.get(name, tenant), self.store.now().replace(microsecond=0)
             new: Schedule = change(read, now).model_copy(update={"updated_at": now, "revision": read.revision + 1})
-            if self.store.put(new, read.revision, secrets.token_hex(8), _refs(new)) == "ok":
+            if self.store.put(new, read.revision, secrets.token_hex(8), attached(new)) == "ok":
                 return new
         raise _contended(name)
 
@@ -209,14 +209,6 @@ class Schedules:
 
 
 _Firings = list[Firing]
-
-
-def _refs(schedule: Schedule) -> _Strings:
-    job = schedule.spec.job
-    return [] if job is None else [*attachments(str(job.get("kind")), job)]
-
-
-_Strings = list[str]
 
 
 def _contended(name: str) -> ServiceError:
