@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     )
     embed_precision: Literal["int8", "f32"] = Field(default="int8", description="precision of the embedder")
     http_host: str = Field(default="127.0.0.1", description="address the HTTP API listens on")
+    http_connections: int = Field(
+        default=2000, ge=10, description="connections a gateway serves at once; to more it answers 503"
+    )
     http_port: int = Field(
         default=8420, ge=1, le=65535, description="its port; `phiq up` takes a free one when it is taken"
     )

@@ -43,7 +43,7 @@ _SECTIONS = (
             "log_level"
         ),
     ),
-    ("HTTP API", "http_host http_port"),
+    ("HTTP API", "http_host http_port http_connections"),
     ("Batches", "batch_lines batch_bytes batch_flight batch_ttl"),
     ("Webhooks", "webhook_allow webhook_seconds webhook_give_up webhook_disable"),
     ("Content store", "inline_bytes sweep_seconds"),

@@ -5,16 +5,17 @@ Any number of gateways may run over one Redis: what a request needs is there or 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from types import ModuleType
 
 from fastapi import FastAPI
 
-from gateway.http import events, health, jobs, metrics, problems, watch
+from gateway.http import events, health, jobs, limits, metrics, problems, watch
 from workers.ledger.fanout import Fanout
 from workers.service import Service
+from workers.settings import Settings
 
 ROUTERS: tuple[ModuleType, ...] = (
     events,
@@ -22,8 +23,14 @@ ROUTERS: tuple[ModuleType, ...] = (
     jobs,
     metrics,
 )
-"""Modules with a ``router``; one may have a ``lifespan(app)`` too, which is entered while the gateway runs."""
+"""Modules with a ``router``.
 
+One may have a ``lifespan(app)`` too, which is entered while the gateway runs, and ``BODIES``: for routes that read
+their bodies as a stream, how many bytes they take, by the path's beginning, as in
+``{"/v1/files": lambda settings: 200_000_000}``.
+"""
+
+Bodies = Mapping[str, Callable[[Settings], int]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _DESCRIPTION = """\
@@ -42,10 +49,19 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="phiq", version=version("phiq"), description=_DESCRIPTION, lifespan=_lifespan)
     app.state.service = service
     problems.install(app)
+    routes: dict[str, int] = {}
     for module in ROUTERS:
         app.include_router(module.router)
+        sizes: Bodies = getattr(module, "BODIES", {})
+        routes |= {start: size(service.settings) for start, size in sizes.items()}
+    app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes)
     watch.install(app)
     return app
+
+
+def _body_bytes(settings: Settings) -> int:
+    """A job as large as it may be, and what its JSON may need more than the ledger's."""
+    return settings.max_job_bytes * 5 // 4 + 64 * 1024
 
 
 @asynccontextmanager

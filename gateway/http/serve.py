@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import resource
 import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from gateway.http.app import create_app
-from gateway.http.protocol import PatientProtocol
+from gateway.http.protocol import protocol
 from workers.service import Service
 from workers.settings import Settings
 
@@ -41,6 +43,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         host: The address to listen on.
         port: Its port.
     """
+    _raise_file_limit(settings.http_connections)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     service = Service.connect(settings)
     try:
@@ -55,7 +58,7 @@ def config(app: FastAPI, settings: Settings, host: str, port: int) -> uvicorn.Co
         app,
         host=host,
         port=port,
-        http=PatientProtocol,
+        http=protocol(settings.http_connections),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -68,3 +71,13 @@ def config(app: FastAPI, settings: Settings, host: str, port: int) -> uvicorn.Co
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_GRACE,
     )
+
+
+def _raise_file_limit(connections: int) -> None:
+    """Each connection is an open file, and the usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + 512
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        best = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (best, hard))

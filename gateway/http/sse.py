@@ -56,6 +56,7 @@ class EventStream(Response):
             await self._send(send, b"", more=False)
         finally:
             gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
             self._following.close()
 
     async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
@@ -63,9 +64,11 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def _until_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._following.close()
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:  # also when the request had a body that did not come
+            self._following.close()
 
 
 def written(events: Iterable[Event]) -> bytes:
