@@ -13,12 +13,15 @@ from types import ModuleType
 from fastapi import FastAPI
 
 from gateway.http import events, health, jobs, limits, metrics, problems, watch
+from gateway.openai import batches, files
 from workers.ledger.fanout import Fanout
 from workers.service import Service
 from workers.settings import Settings
 
 ROUTERS: tuple[ModuleType, ...] = (
+    batches,
     events,
+    files,
     health,
     jobs,
     metrics,

@@ -1,0 +1,71 @@
+"""Errors as OpenAI's API answers them, for the routes that have its shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.http import problems
+from knowledge.errors import PhiqError
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class ErrorBody(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(description="what happened and what to do")
+    type: str
+    param: str | None = None
+    code: str | None = Field(default=None, description="phiq's stable code")
+
+
+class ErrorAnswer(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: ErrorBody
+
+
+def response(error: PhiqError) -> Response:
+    """An error as OpenAI's client expects it."""
+    status = problems.status_of(error)
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    said = f"{error.message} {error.hint}".strip()
+    param = error.details.get("param") or error.details.get("field")
+    errors = error.details.get("errors")
+    if param is None and isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        param = str(errors[0].get("field", "")).removeprefix("body.").removeprefix("query.") or None
+    body = ErrorBody(message=said, type=kind, param=param, code=error.code)
+    return JSONResponse({"error": body.model_dump()}, status, problems.headers_of(error))
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's ``responses=``: the errors it may answer with."""
+    return {status: {"model": ErrorAnswer} for status in sorted({400, 401, 403, 429, 503, *statuses})}
+
+
+class OpenAIRoute(APIRoute):
+    """A route whose errors have OpenAI's shape."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, with a border around it."""
+        handle = super().get_route_handler()
+
+        async def bordered(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except PhiqError as error:
+                return response(error)
+            except RequestValidationError as error:
+                return response(problems.from_validation(error))
+            except HTTPException as error:
+                return response(problems.from_http(error))
+
+        return bordered
