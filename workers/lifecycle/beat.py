@@ -67,7 +67,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # RedBeat ships no typ
     def _ticker(self) -> Ticker:
         from workers.settings import get_settings
 
-        return Ticker(Service.connect(get_settings()))
+        return Ticker(Service.connect(get_settings()), background=True)
 
     def _take_lock(self) -> bool:
         client = get_redis(self.app)

@@ -183,6 +183,7 @@ class Schedules:
                 hint="Keep the texts in files, and let a batch read them.",
                 limit=_LARGEST,
             )
+        work.check(schedule)
         if spec.job is not None:
             job = work.job_of(schedule)
             self._check_model(job.model if job.kind not in ("embed", "search", "ingest") else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,17 @@ class Ticker:
     Args:
         service: Whose schedules, and where their work goes.
         clock: Says what time it is; None: Redis' clock.
+        background: Reads the documents of batches beside the ticks, which go on meanwhile.
     """
 
-    def __init__(self, service: Service, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, service: Service, clock: Callable[[], datetime] | None = None, *, background: bool = False
+    ) -> None:
         self._service = service
         self._store = Store(service.ledger.scripts.client, service.settings.key_prefix)
         self._clock = clock or self._store.now
+        self._beside = ThreadPoolExecutor(2, "phiq-schedule") if background else None
+        self._reading: dict[str, Future[None]] = {}
 
     def tick(self) -> None:
         """Fire what is due.
@@ -89,9 +95,21 @@ class Ticker:
                 return
             firing = chosen
         if firing.state is FiringState.STARTING:
-            self._start(schedule, firing, now)
+            self._begin(schedule, firing, now)
         elif firing.state is FiringState.RUNNING:
             self._follow(schedule, firing, now)
+
+    def _begin(self, schedule: Schedule, firing: Firing, now: datetime) -> None:
+        """Start it, beside the ticks where that may take long."""
+        if self._beside is None or schedule.spec.batch is None:
+            self._start(schedule, firing, now)
+            return
+        self._reading = {run: future for run, future in self._reading.items() if not future.done()}
+        run = firing.run or ""
+        if run not in self._reading:
+            begin = partial(self._start, schedule, firing, now)
+            self._reading[run] = self._beside.submit(self._guarded, schedule.tenant, schedule.name, begin)
+        self._change(schedule, firing, now)  # the same, looked at again later
 
     def _turn(self, schedule: Schedule, firing: Firing, now: datetime) -> Firing | None:
         """Decide by the policy for overlap; the firing if it is to be started."""
@@ -113,7 +131,7 @@ class Ticker:
 
     def _start(self, schedule: Schedule, firing: Firing, now: datetime) -> None:
         try:
-            work.start(self._service, schedule, firing)
+            run = work.start(self._service, schedule, firing)
         except PhiqError as error:
             again = error.transient or isinstance(error, QuotaExceeded | StorageFull)
             tries, problem = firing.tries + 1, error.to_dict()
@@ -124,7 +142,7 @@ class Ticker:
             log.warning("schedule %s of tenant %s: %s", schedule.name, schedule.tenant, error.message)
             self._change(schedule, firing, now, state=FiringState.FAILED, tries=tries, error=problem)
             return
-        self._change(schedule, firing, now, state=FiringState.RUNNING, started_at=now, error=None)
+        self._change(schedule, firing, now, state=FiringState.RUNNING, run=run, started_at=now, error=None)
 
     def _follow(self, schedule: Schedule, firing: Firing, now: datetime) -> None:
         state = work.state(self._service, schedule.tenant, firing.run or "")

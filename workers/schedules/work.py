@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workers.errors import IdempotencyConflict, JobNotFound, ScheduleInvalid
@@ -58,8 +59,28 @@ def job_of(schedule: Schedule, firing: Firing | None = None) -> Job:
     return job.model_copy(update=changes)
 
 
-def start(service: Service, schedule: Schedule, firing: Firing) -> None:
+def check(schedule: Schedule) -> None:
+    """Look whether a schedule's work can be, without starting it.
+
+    Raises:
+        JobInvalid, BatchInvalid, ScheduleInvalid: it can't.
+    """
+    target = schedule.spec.batch
+    if target is None:
+        job_of(schedule)
+        return
+    from workers.batches import documents, rows
+
+    documents.check(target.task)
+    if target.to is not None:
+        rows.format_of(Path(target.to), None)
+
+
+def start(service: Service, schedule: Schedule, firing: Firing) -> str:
     """Start a firing's work; where it was started before, nothing happens.
+
+    Returns:
+        Its id: the firing's own, or that of a batch which was under way for the same file.
 
     Raises:
         PhiqError: what is wrong with the job or batch, or with the service.
@@ -67,11 +88,10 @@ def start(service: Service, schedule: Schedule, firing: Firing) -> None:
     number = run_id(schedule, firing)
     try:
         if schedule.spec.batch is None:
-            service.submit(job_of(schedule, firing), job_id=number)
-        else:
-            _start_batch(service, schedule, schedule.spec.batch, firing, number)
+            return service.submit(job_of(schedule, firing), job_id=number).id
+        return _start_batch(service, schedule, schedule.spec.batch, firing, number)
     except IdempotencyConflict:
-        pass  # it was started before the schedule was changed
+        return number  # it was started before the schedule was changed
 
 
 def state(service: Service, tenant: str, number: str) -> FiringState:
@@ -112,7 +132,7 @@ def _origin(schedule: Schedule, firing: Firing) -> str:
     return f"schedule/{schedule.name}/{firing.key}"
 
 
-def _start_batch(service: Service, schedule: Schedule, target: BatchTarget, firing: Firing, number: str) -> None:
+def _start_batch(service: Service, schedule: Schedule, target: BatchTarget, firing: Firing, number: str) -> str:
     from workers import batches
 
     spec = batches.BatchSpec(
@@ -126,7 +146,7 @@ def _start_batch(service: Service, schedule: Schedule, target: BatchTarget, firi
         key=schedule.key,
         webhook=schedule.spec.webhook,
     )
-    batches.start(service, spec, batch_id=number)
+    return batches.start(service, spec, batch_id=number).id
 
 
 def _batch_state(service: Service, tenant: str, number: str) -> FiringState:
