@@ -22,7 +22,7 @@ app.add_defaults(lambda: configuration(get_settings()))
 def worker_argv(settings: Settings) -> list[str]:
     """What follows ``python -m celery`` for a worker with these settings (which it reads from its environment)."""
     return [
-        *("-A", "workers.app", "worker"),
+        *("-A", "workers.app", *_quiet(settings), "worker"),
         # No --pool: the configuration names ours, which the command line can't.
         *("--concurrency", str(settings.slots), "--queues", ",".join(consumed(settings))),
         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level),
@@ -31,4 +31,9 @@ def worker_argv(settings: Settings) -> list[str]:
 
 def beat_argv(settings: Settings) -> list[str]:
     """What follows ``python -m celery`` for the scheduler; of several, RedBeat's lock lets one at a time fire."""
-    return ["-A", "workers.app", "beat", "--pidfile=", "--loglevel", settings.log_level]
+    return ["-A", "workers.app", *_quiet(settings), "beat", "--pidfile=", "--loglevel", settings.log_level]
+
+
+def _quiet(settings: Settings) -> list[str]:
+    """Without Celery's banner, where machines read each line."""
+    return ["--quiet"] if settings.log_format == "json" else []

@@ -95,6 +95,8 @@ Label = Annotated[str, Field(max_length=10_000)]
 Subject = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
 Origin = Annotated[str, Field(pattern=r"^[a-z]{1,16}/[A-Za-z0-9._@:+-]{1,64}(/[A-Za-z0-9._@:+-]{1,64})?$")]
 
+Trace = Annotated[str, Field(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+
 
 class JobBase(Input):
     """What every kind of job has in common."""
@@ -124,6 +126,9 @@ class JobBase(Input):
     )
     webhook: Name | None = Field(
         default=None, description="the endpoint of the tenant's (`phiq webhook list`) that is told when it has ended"
+    )
+    trace: Trace | None = Field(
+        default=None, description="W3C traceparent of the request it belongs to; not part of what makes two jobs alike"
     )
 
 
@@ -279,6 +284,7 @@ class JobRecord(BaseModel):
     deaths: int = Field(default=0, description="workers that died while they ran it")
     suspect: bool = Field(default=False, description="two workers died of it, perhaps: it runs alone from now on")
     subject: str | None = None
+    trace: str | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     job: dict[str, Any] = Field(default_factory=dict, description="the job as submitted")

@@ -39,11 +39,13 @@ from workers.jobs import (
 )
 from workers.resources import Resources
 from workers.settings import Settings
+from workers.sight import tracing
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from agents.checkpoints import Checkpoints
+    from knowledge.types import Retriever
     from tools.pictures import PictureLimits
 
 
@@ -93,15 +95,19 @@ class Runner:
             case EmbedJob():
                 yield self._embed(job)
             case SearchJob():
-                passages = self._have.store(job.tenant).search(job.input.collection, job.input.query, job.input.top_k)
+                with tracing.span("retrieve", facts={"phiq.top_k": job.input.top_k}) as span:
+                    store = self._have.store(job.tenant)
+                    passages = store.search(job.input.collection, job.input.query, job.input.top_k)
+                    span.set({"phiq.passages": len(passages)})
                 yield Chunk(result=SearchResult(passages=passages))
             case IngestJob():
                 yield from self._ingest(job, stop, checkpoints)
             case _:
-                chain, value = self._chain(job, uri, stop, checkpoints)
-                if self._have.loads_first(uri):
-                    yield Chunk(progress=Progress(done=0, note=f"loading {uri}"))
-                yield from chain.stream(value)
+                with tracing.span(f"chain {job.kind}"):
+                    chain, value = self._chain(job, uri, stop, checkpoints)
+                    if self._have.loads_first(uri):
+                        yield Chunk(progress=Progress(done=0, note=f"loading {uri}"))
+                    yield from chain.stream(value)
 
     def _chain(
         self, job: Job, uri: EngineURI, stop: threading.Event, checkpoints: Checkpoints | None
@@ -110,12 +116,16 @@ class Runner:
         if uri.scheme == "extractive":
             return self._extractive(job)
         model = self._have.registry.get(str(uri)).chat_model(job.options, stop, batch=job.lane is Lane.BATCH)
+        if tracing.on():
+            from workers.sight.chains import traced_model
+
+            traced_model(model, str(uri), tracing.current())
         match job:
             case ChatJob():
                 from agents.chat import build_chat
 
                 collection = job.input.collection
-                retriever = None if collection is None else self._have.store(job.tenant).retriever(collection)
+                retriever = None if collection is None else self._retriever(job.tenant, collection)
                 return build_chat(model, retriever, checkpoints=checkpoints), job.input
             case SummarizeJob():
                 from agents.summarize import build_summarize
@@ -152,7 +162,7 @@ class Runner:
                         "The extractive engine answers from documents; a chat without them needs a generative model.",
                         hint="Name a collection, or a model: phiq models list",
                     )
-                retriever = self._have.store(job.tenant).retriever(job.input.collection)
+                retriever = self._retriever(job.tenant, job.input.collection)
                 return build_chat(retriever, self._have.embedder), job.input
             case SummarizeJob():
                 from agents.extractive.summarize import build_summarize
@@ -172,8 +182,17 @@ class Runner:
                 return build_complete(), job.input
         raise AssertionError(job.kind)
 
+    def _retriever(self, tenant: str, collection: str) -> Retriever:
+        retriever = self._have.store(tenant).retriever(collection)
+        if tracing.on():
+            from workers.sight.chains import TracedRetriever
+
+            return TracedRetriever(retriever, tracing.current())
+        return retriever
+
     def _embed(self, job: EmbedJob) -> Chunk:
-        vectors = self._have.embedder.embed_documents(list(job.input.texts))
+        with tracing.span("embed", facts={"phiq.texts": len(job.input.texts)}):
+            vectors = self._have.embedder.embed_documents(list(job.input.texts))
         return Chunk(result=EmbedResult(vectors=vectors, dimensions=self._have.embedder.dimensions))
 
     def _ingest(self, job: IngestJob, stop: threading.Event, checkpoints: Checkpoints | None) -> Iterator[Chunk]:

@@ -15,6 +15,8 @@ from workers.ledger import Ledger, LedgerConfig, WorkerInfo
 from workers.operations import Operations
 from workers.payloads import Payloads
 from workers.settings import Settings
+from workers.sight import tracing
+from workers.sight.about import note
 
 if TYPE_CHECKING:
     from workers.batches.store import Batches
@@ -84,7 +86,14 @@ class Service(Operations):
             job = job.model_copy(update={"tenant": self.settings.tenant})
         model = "extractive" if job.kind in _NO_MODEL else job.model or default_model(self.settings)
         self._registry.check(model)
-        return self.ledger.submit(job, model=model, capability=capability(job, model), job_id=job_id)
+        facts = {"phiq.job.kind": job.kind, "phiq.job.model": model, "phiq.tenant": job.tenant}
+        with tracing.span("submit", "producer", job.trace, facts) as span:
+            if span.traceparent:
+                job = job.model_copy(update={"trace": span.traceparent})
+            record = self.ledger.submit(job, model=model, capability=capability(job, model), job_id=job_id)
+            span.set({"phiq.job.id": record.id})
+            note(job=record.id)
+            return record
 
     def get(self, job_id: str, tenant: str | None = None) -> JobRecord:
         """The whole record, contents and result included."""

@@ -132,6 +132,14 @@ class Settings(BaseSettings):
         default=3 * 86400.0, gt=0, description="an endpoint that fails for so many seconds without a break is disabled"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
+    log_format: Literal["text", "json"] = Field(default="text", description="json: an object a line, for machines")
+    traces: str | None = Field(
+        default=None,
+        pattern=r"^(off|https?://\S+)$",
+        description=(
+            "OTLP/HTTP address that traces go to (needs the extra otel), or off; empty: OTEL_EXPORTER_OTLP_ENDPOINT"
+        ),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -167,6 +175,13 @@ def child_environment(settings: Settings, **given: str) -> dict[str, str]:
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
             environment[f"PHIQ_{name.upper()}"] = str(plain)
     return environment | {f"PHIQ_{name.upper()}": value for name, value in given.items()}
+
+
+def traces_address(settings: Settings) -> str | None:
+    """Where traces go, as OTLP/HTTP's base address; None: there are none."""
+    if settings.traces == "off":
+        return None
+    return settings.traces or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
 
 
 def set_variables() -> list[str]:

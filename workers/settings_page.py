@@ -40,7 +40,7 @@ _SECTIONS = (
         "Workers",
         (
             "slots queues worker_name lease_seconds drain_seconds canary_seconds result_ttl dead_ttl stream_bytes "
-            "log_level"
+            "log_level log_format traces"
         ),
     ),
     ("HTTP API", "http_host http_port http_connections"),

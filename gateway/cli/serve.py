@@ -28,5 +28,6 @@ def serve(
 
     settings = current()
     host, port = host or settings.http_host, port or settings.http_port
-    io.note(f"The HTTP API: http://{host}:{port}. Ctrl-C stops it.", style="bold")
+    if settings.log_format == "text":
+        io.note(f"The HTTP API: http://{host}:{port}. Ctrl-C stops it.", style="bold")
     run(settings, host, port)

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from workers.access.principal import Principal, ScopeMissing
 from workers.ledger.fanout import Fanout
 from workers.service import Service
+from workers.sight.about import note
 
 
 async def _service(request: Request) -> Service:
@@ -53,6 +54,7 @@ def allow(scope: str) -> Any:
                 subject=who.key_id or "",
                 scope=scope,
             )
+        note(tenant=who.tenant, key=who.key_id)
         return who
 
     return Depends(check)

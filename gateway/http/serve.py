@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import resource
 import socket
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from gateway.http.app import create_app
 from gateway.http.protocol import protocol
 from workers.service import Service
 from workers.settings import Settings
+from workers.sight import tracing
+from workers.sight.logs import configure
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -44,12 +45,14 @@ def run(settings: Settings, host: str, port: int) -> None:
         port: Its port.
     """
     _raise_file_limit(settings.http_connections)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure(settings, "gateway")
+    tracing.begin(settings, "gateway")
     service = Service.connect(settings)
     try:
         Server(config(create_app(service), settings, host, port)).run()
     finally:
         service.close()
+        tracing.end()
 
 
 def config(app: FastAPI, settings: Settings, host: str, port: int) -> uvicorn.Config:

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from workers.jobs import is_job_id
+from workers.sight import tracing
+from workers.sight.about import about, note
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -65,7 +69,12 @@ class Watch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen = _Seen(self._metrics, scope)
+        traceparent = tracing.received({"traceparent": _header(scope, b"traceparent")})
+        with about() as facts, tracing.incoming(traceparent), tracing.span(scope["method"], "server") as span:
+            facts.update({"trace": span.trace_id} if span.trace_id else {})
+            await self._seen(scope, receive, send, _Seen(self._metrics, scope, span))
+
+    async def _seen(self, scope: Scope, receive: Receive, send: Send, seen: _Seen) -> None:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -86,9 +95,10 @@ class Watch:
 class _Seen:
     """One request."""
 
-    def __init__(self, metrics: HttpMetrics, scope: Scope) -> None:
+    def __init__(self, metrics: HttpMetrics, scope: Scope, span: tracing.Span) -> None:
         self._metrics = metrics
         self._scope = scope
+        self._span = span
         self._began = time.perf_counter()
         self._status = 0
         self._first = 0.0
@@ -115,7 +125,19 @@ class _Seen:
             self._metrics.streams.dec()
         route = route_of(self._scope)
         self._metrics.requests.labels(self._method, route, str(self._status or 499)).inc()
-        about = self._scope.get("state", {}).get("about", {})
+        self._span.rename(f"{self._method} {route}")
+        self._span.set(
+            {
+                "http.request.method": self._method,
+                "http.route": route,
+                "http.response.status_code": self._status or None,
+            }
+        )
+        if self._status >= 500:
+            self._span.fail(str(self._status))
+        job_id = self._scope.get("path_params", {}).get("job_id")
+        if is_job_id(job_id):
+            note(job=job_id)
         took = time.perf_counter() - self._began
         log.log(
             logging.DEBUG if route in _QUIET else logging.INFO,
@@ -124,8 +146,12 @@ class _Seen:
             route,
             self._status or 499,
             took * 1000,
-            extra={"about": {**about, "route": route, "status": self._status or 499, "ms": round(took * 1000, 1)}},
+            extra={"about": {"route": route, "status": self._status or 499, "ms": round(took * 1000, 1)}},
         )
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def route_of(scope: Scope) -> str:

@@ -68,6 +68,7 @@ def to_record(fields: Mapping[str, str | None]) -> JobRecord:
         deaths=int(fields.get("deaths") or 0),
         suspect=fields.get("suspect") == "1",
         subject=fields.get("subject"),
+        trace=fields.get("trace"),
         error=_json(fields, "error"),
         metadata=_json(fields, "metadata") or {},
         job=_json(fields, "job") or {},

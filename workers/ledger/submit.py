@@ -64,7 +64,8 @@ def submit(
     """
     unused = {name for name in SINCE if getattr(job, name) == type(job).model_fields[name].default}
     try:
-        payload = job.model_dump_json(exclude=unused)
+        # The trace stands beside the job: asking again for the same is the same request, whoever traces it.
+        payload = job.model_dump_json(exclude={*unused, "trace"})
     except PydanticSerializationError as error:
         raise JobInvalid(
             "The job holds half a character (a lone surrogate), which is no text.",
@@ -99,6 +100,8 @@ def submit(
         fields["refs"] = ",".join(attached)
     if job.subject:
         fields["subject"] = job.subject
+    if job.trace:
+        fields["trace"] = job.trace
     if job.origin:
         fields["origin"] = job.origin
     if job.webhook:

@@ -47,7 +47,9 @@ def _execute(attempt: Attempt, runner: Runs, watch: Watch) -> None:
             if attempt.stop.is_set():
                 _interrupted(attempt)
             else:
-                state = attempt.fail(_ours(attempt, error))
+                problem = _ours(attempt, error)
+                watch.failed(problem.code)
+                state = attempt.fail(problem)
                 log.info("job %s attempt %d failed: now %s", attempt.id, attempt.number, state.value)
         else:
             log.info("job %s attempt %d: %s", attempt.id, attempt.number, attempt.succeed(result).value)

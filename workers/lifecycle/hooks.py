@@ -9,9 +9,10 @@ from typing import Any
 from celery import signals
 
 from workers.celery_config import SUBMIT_QUEUE, consumed, own_queue
-from workers.lifecycle.process import current, serve
+from workers.lifecycle.process import current, is_worker, serve
 from workers.lifecycle.repeats import Repeats
 from workers.settings import get_settings
+from workers.sight.logs import dress
 
 
 @signals.worker_init.connect
@@ -28,11 +29,17 @@ def _prepare(sender: Any = None, **_: Any) -> None:
 @signals.after_setup_logger.connect
 def _quiet(logger: logging.Logger, **_: Any) -> None:
     """Celery's two lines a task, and a line for each call to Chroma, say nothing that the ledger does not."""
+    dress(logger, get_settings(), "worker" if is_worker() else "beat")
     repeats = Repeats()
     for handler in logger.handlers:
         handler.addFilter(repeats)
     for name in ("celery.worker.strategy", "celery.app.trace", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@signals.after_setup_task_logger.connect
+def _dress_tasks(logger: logging.Logger, **_: Any) -> None:
+    dress(logger, get_settings(), "worker")
 
 
 @signals.worker_ready.connect

@@ -32,6 +32,7 @@ from workers.lifecycle.solo import Solos
 from workers.payloads import Payloads
 from workers.service import Service, ledger_config
 from workers.settings import Settings, get_settings
+from workers.sight import tracing
 from workers.sight.counts import Reporter
 from workers.sight.tally import TALLY
 
@@ -96,6 +97,7 @@ class WorkerProcess:
         """Begin to serve; once."""
         if self._threads[0].ident is not None:
             return
+        tracing.begin(self.settings, "worker")
         self.keeper.start()
         TALLY.add("workers", "started")
         for thread in self._threads:
@@ -135,6 +137,7 @@ class WorkerProcess:
         except PhiqError as error:
             log.warning("not taken off the list, or its last counts not reported: %s", error.message)
         self.runner.close()
+        tracing.end()
 
     def _work(self, attempt: Attempt | None) -> None:
         """Run a claimed job to its end, whichever; nothing when there is none."""
@@ -209,6 +212,11 @@ def current() -> WorkerProcess:
 
 
 _serving = threading.Event()
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker, or about to be one."""
+    return _serving.is_set()
 
 
 def serve() -> WorkerProcess:

@@ -18,7 +18,9 @@ from workers.lifecycle.execute import execute
 from workers.lifecycle.keeper import Keeper
 from workers.lifecycle.listen import listen
 from workers.settings import Settings
+from workers.sight import tracing
 from workers.sight.counts import Reporter
+from workers.sight.logs import configure
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,8 @@ def main(settings: Settings, job_id: str, worker: str) -> int:
     from workers.runner import Runner
     from workers.service import ledger_config
 
-    logging.basicConfig(level=settings.log_level.upper(), format="[%(asctime)s: %(levelname)s/alone] %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    configure(settings, "alone")
+    tracing.begin(settings, "worker")
     process = _Process(
         Ledger(redis_client(settings), ledger_config(settings), Payloads.of(settings)), f"{worker}/alone-{os.getpid()}"
     )
@@ -56,6 +58,7 @@ def main(settings: Settings, job_id: str, worker: str) -> int:
     finally:
         process.close()
         runner.close()
+        tracing.end()
     return 0
 
 
