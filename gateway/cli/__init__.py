@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli import (
     backup,
+    batches,
     dead,
     demo,
     documents,
@@ -38,6 +39,7 @@ for family in (
     work,
     documents,
     jobs,
+    batches,
     schedule,
     models,
     fleet,

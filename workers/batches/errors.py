@@ -63,3 +63,9 @@ class FileInUse(UserError):
     """Raised when a file is to be deleted that a running batch reads."""
 
     code = "file_in_use"
+
+
+class BatchFailed(UserError):
+    """Raised when a batch ended without having done all of its lines; ``details`` has the counts."""
+
+    code = "batch_failed"

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -80,7 +80,7 @@ class Manifest:
         head = {"version": _VERSION, "task": task, "batch": batch}
         entries = [{"name": name, "sha256": sha256} for name, sha256 in due.items()]
         rows = (entry for entry in self._rows() if entry["name"] in kept) if task == self.task else iter(())
-        self._replace(self.path, lambda out: _dump(out, head, rows, entries))
+        replace(self.path, lambda out: _dump(out, head, rows, entries))
         self.task, self.batch, self.due = task, batch, due
 
     def end(self, found: Iterable[Row], form: Format) -> int:
@@ -95,7 +95,7 @@ class Manifest:
         """
         head = {"version": _VERSION, "task": self.task, "batch": None}
         entries = ({"name": r["name"], "sha256": self.due[r["name"]], "row": r} for r in found if r["name"] in self.due)
-        self._replace(self.path, lambda out: _dump(out, head, self._rows(), entries))
+        replace(self.path, lambda out: _dump(out, head, self._rows(), entries))
         places: dict[str, int] = {}
         with self.path.open("rb") as stream:
             at = len(stream.readline())
@@ -108,7 +108,7 @@ class Manifest:
                     stream.seek(places[name])
                     yield json.loads(stream.readline())["row"]
 
-            self._replace(self.out, lambda out: write(rows(), out, form))
+            replace(self.out, lambda out: write(rows(), out, form))
         self.batch, self.due = None, {}
         return len(places)
 
@@ -120,32 +120,38 @@ class Manifest:
                 if entry.get("row") is not None:
                     yield entry
 
-    def _replace(self, path: Path, fill: Any) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w",
-                encoding="utf-8",
-                errors="backslashreplace",
-                newline="",
-                dir=path.parent,
-                prefix=".phiq-",
-                delete=False,
-            ) as out:
-                try:
-                    fill(out)
-                    out.flush()
-                    os.fsync(out.fileno())
-                    Path(out.name).chmod(0o666 & ~_umask())
-                    Path(out.name).replace(path)
-                finally:
-                    Path(out.name).unlink(missing_ok=True)
-        except OSError as error:
-            raise BatchInvalid(
-                f"{path} can't be written: {error.strerror or error}.",
-                hint="Name a file in a folder that you may write to.",
-                subject=str(path),
-            ) from error
+
+def replace(path: Path, fill: Callable[[IO[str]], object]) -> None:
+    """Write a file whole and move it into its place.
+
+    Raises:
+        BatchInvalid: it can't be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            newline="",
+            dir=path.parent,
+            prefix=".phiq-",
+            delete=False,
+        ) as out:
+            try:
+                fill(out)
+                out.flush()
+                os.fsync(out.fileno())
+                Path(out.name).chmod(0o666 & ~_umask())
+                Path(out.name).replace(path)
+            finally:
+                Path(out.name).unlink(missing_ok=True)
+    except OSError as error:
+        raise BatchInvalid(
+            f"{path} can't be written: {error.strerror or error}.",
+            hint="Name a file in a folder that you may write to.",
+            subject=str(path),
+        ) from error
 
 
 def _dump(out: IO[str], *parts: Any) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from knowledge.errors import PhiqError
 from workers.batches import documents
 from workers.batches.errors import BatchInvalid, BatchNotFound
-from workers.batches.manifest import Manifest
+from workers.batches.manifest import Manifest, replace
 from workers.batches.records import BatchRecord, is_batch_id, new_batch_id
-from workers.batches.rows import Row, format_of, row_of
+from workers.batches.rows import Row, format_of, row_of, write
 from workers.batches.spec import BatchSpec
 from workers.batches.store import Batches
 from workers.batches.stream import as_stream
 
 if TYPE_CHECKING:
     from workers.service import Service
+
+T = TypeVar("T")
 
 
 def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, deliver: bool = True) -> BatchRecord:
@@ -101,14 +105,47 @@ def collect(batches: Batches, batch: BatchRecord) -> int:
     return manifest.end(rows(batches, batch), format_of(out, task.get("format")))
 
 
+def export(batches: Batches, batch: BatchRecord, out: Path, given: str | None = None) -> int:
+    """Write the results of a batch to a file of their own, without a manifest; returns how many lines it has.
+
+    JSON lines are written as they are, those without an answer to a file of their own beside it; tables and pages
+    have a row for each.
+
+    Raises:
+        BatchInvalid: the file can't be written.
+    """
+    form, count = format_of(out, given), 0
+    if form != "jsonl":
+        some = list[int]()
+        replace(out, lambda stream: write(_counted(rows(batches, batch), some), stream, form))
+        return len(some)
+    for kind, path in (("output", out), ("errors", out.with_name(f"{out.stem}.errors{out.suffix}"))):
+        with as_stream(batches.blocks(batch, "output" if kind == "output" else "errors")) as lines:
+            first = lines.readline()
+            if first or kind == "output":
+                found = list[int]()
+                whole = _counted(itertools.chain([first] if first else [], lines), found)
+                replace(path, partial(_fill, whole))
+                count += len(found)
+    return count
+
+
+def _fill(lines: Iterable[bytes], stream: IO[str]) -> None:
+    stream.writelines(line.decode() for line in lines)
+
+
+def _counted(items: Iterable[T], into: list[int]) -> Iterator[T]:
+    for item in items:
+        into.append(1)
+        yield item
+
+
 def rows(batches: Batches, batch: BatchRecord) -> Iterator[Row]:
     """The results of a batch as rows: those with an answer first."""
-    for file_id in (batch.output_file, batch.error_file):
-        if file_id is not None:
-            ref = batches.files.get(file_id, batch.tenant).ref
-            with batches.files.store.open(ref) as stream:
-                for line in stream:
-                    yield row_of(json.loads(line))
+    for kind in ("output", "errors"):
+        with as_stream(batches.blocks(batch, kind)) as stream:
+            for line in stream:
+                yield row_of(json.loads(line))
 
 
 def _earlier(service: Service, manifest: Manifest, spec: BatchSpec) -> BatchRecord | None:

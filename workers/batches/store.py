@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agents.contract import Usage
 from workers.batches import scripts
@@ -140,6 +140,19 @@ class Batches:
                 subject=batch_id,
             )
         return self.get(batch_id, tenant)
+
+    def blocks(self, batch: BatchRecord, kind: Literal["output", "errors"]) -> Iterator[bytes]:
+        """What was written of a batch so far, in blocks: its file when it has ended, else its parts in their order."""
+        if batch.state.final:
+            file_id = batch.output_file if kind == "output" else batch.error_file
+            if file_id is not None:
+                yield from self.files.blocks(file_id, batch.tenant)
+            return
+        with redis_errors():
+            parts: dict[str, str] = self._client.hgetall(self.key("parts", batch.id))
+        for number in sorted(parts, key=int):
+            if ref := json.loads(parts[number])[kind]:
+                yield from self.files.store.blocks(ref)
 
     def open_ids(self) -> _Ids:
         """The batches that have not ended, of all tenants."""
