@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     batch_lines: int = Field(default=50_000, ge=1, le=1_000_000, description="lines of a batch")
     batch_bytes: int = Field(default=200_000_000, ge=1000, description="largest input file of a batch")
     batch_flight: int = Field(default=256, ge=1, le=10_000, description="jobs a batch has in line or running at once")
+    batch_roots: str = Field(
+        default="",
+        description="folders whose documents schedules over HTTP may read and write, with : between; empty: none",
+    )
     batch_ttl: float = Field(
         default=30 * 86400, gt=0, description="seconds a batch that has ended, and a file, are kept"
     )

@@ -44,7 +44,7 @@ _SECTIONS = (
         ),
     ),
     ("HTTP API", "http_host http_port http_connections"),
-    ("Batches", "batch_lines batch_bytes batch_flight batch_ttl"),
+    ("Batches", "batch_lines batch_bytes batch_flight batch_ttl batch_roots"),
     ("Webhooks", "webhook_allow webhook_seconds webhook_give_up webhook_disable"),
     ("Content store", "inline_bytes sweep_seconds"),
     (

@@ -193,7 +193,7 @@ def history(
 def _shown(io: Io, found: Schedule) -> None:
     from datetime import UTC, datetime
 
-    following = found.following(datetime.now(UTC))
+    following = found.upcoming(datetime.now(UTC))
     if io.json:
         local = [one.astimezone(found.spec.zone).isoformat() for one in following]
         io.document({**found.model_dump(mode="json", exclude_none=True), "following": local})

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from fastapi import FastAPI
 
-from gateway.http import events, health, jobs, limits, metrics, problems, watch
+from gateway.http import events, health, jobs, limits, metrics, problems, schedules, watch
 from gateway.openai import batches, files
 from workers.ledger.fanout import Fanout
 from workers.service import Service
@@ -25,6 +25,7 @@ ROUTERS: tuple[ModuleType, ...] = (
     health,
     jobs,
     metrics,
+    schedules,
 )
 """Modules with a ``router``.
 

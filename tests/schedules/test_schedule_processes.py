@@ -74,8 +74,9 @@ def test_two_schedulers_fire_once_and_one_that_dies_behind_the_advance_loses_not
     dying = beat("dies")
     assert dying.wait(60) == -signal.SIGKILL
     # It has gone on, and sent nothing.
-    [first] = schedules.history("second")
-    assert (first.state, service.list()) == ("due", [])
+    lost = schedules.history("second")
+    assert {str(one.state) for one in lost} == {"due"}
+    assert service.list() == []
     beat(), beat()
 
     def fired() -> bool:
@@ -86,7 +87,7 @@ def test_two_schedulers_fire_once_and_one_that_dies_behind_the_advance_loses_not
     wait_until(fired, 90, "four firings")
     schedules.pause("second")
     history = schedules.history("second")
-    assert history[-1].key == first.key
+    assert [one.key for one in history[-len(lost) :]] == [one.key for one in lost]
     assert history[-1].run is not None
     jobs = service.list(limit=100)
     origins = Counter(service.get(job.id).job["origin"] for job in jobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
@@ -20,6 +21,7 @@ RECORD_VERSION = 1
 HISTORY = 100
 """Ended firings that are kept of each schedule."""
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -56,8 +58,8 @@ class ScheduleSpec(Input):
         default="once", description="firings that no scheduler was there for: made up for once, all, or not at all"
     )
     grace: float = Field(default=60.0, ge=0.0, le=86400.0, description="seconds of lateness that are not yet missed")
-    webhook: str | None = Field(
-        default=None, max_length=2048, description="who is told of the end of each firing's work"
+    webhook: Name | None = Field(
+        default=None, description="the webhook endpoint that is told when a firing's work has ended"
     )
 
     @property
@@ -140,7 +142,8 @@ class Schedule(BaseModel):
     next_at: datetime | None = None
     uid: str = Field(description="of this schedule and no later one of the same name", exclude=True)
     revision: int = Field(default=1, description="counts the changes")
-    key: str | None = Field(default=None, description="id of the API key that added it")
+    key: str | None = Field(default=None, description="id of the API key that added or changed it last")
+    remote: bool = Field(default=False, description="asked for over HTTP: its paths lie below PHIQ_BATCH_ROOTS")
 
     @property
     def id(self) -> str:
@@ -152,7 +155,7 @@ class Schedule(BaseModel):
         """When it is due."""
         return self.spec.times(self.created_at)
 
-    def following(self, now: datetime, count: int = 5) -> list[datetime]:
+    def upcoming(self, now: datetime, count: int = 5) -> list[datetime]:
         """The next instants after ``now`` at which it is (paused: would be) due."""
         found: list[datetime] = []
         for one in self.times.after(now):
@@ -162,10 +165,9 @@ class Schedule(BaseModel):
         return found
 
 
-class Named(BaseModel):
-    """Checks a schedule's name."""
-
-    name: Name
+def is_name(value: str) -> bool:
+    """Whether a schedule may be called so."""
+    return _NAME.fullmatch(value) is not None
 
 
 def parse(model: type[_M], value: Any) -> _M:

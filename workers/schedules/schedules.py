@@ -11,7 +11,7 @@ from knowledge.errors import ServiceError
 from workers.connections import default_model
 from workers.errors import JobTooLarge, ScheduleExists, ScheduleInvalid, ScheduleNotFound
 from workers.schedules import work
-from workers.schedules.records import Firing, Named, Schedule, ScheduleSpec, parse
+from workers.schedules.records import Firing, Schedule, ScheduleSpec, is_name, parse
 from workers.schedules.refs import attached
 from workers.schedules.store import MOST, Store
 
@@ -44,6 +44,7 @@ class Schedules:
         *,
         paused: bool = False,
         key: str | None = None,
+        remote: bool = False,
     ) -> Schedule:
         """Add a schedule; it is due from now on.
 
@@ -53,13 +54,20 @@ class Schedules:
             tenant: Whose it is.
             paused: Whether it waits for `resume`.
             key: Id of the API key that asks for it.
+            remote: It is asked for over HTTP.
 
         Raises:
             ScheduleInvalid: it can't be; ``details["field"]`` says why.
             ScheduleExists: the name is taken.
-            JobInvalid, JobTooLarge, EngineUnknown, EngineRefused: its job can't be.
+            JobInvalid, BatchInvalid, JobTooLarge, EngineUnknown, EngineRefused: its work can't be.
+            FolderRefused: over HTTP, a path that isn't below PHIQ_BATCH_ROOTS.
         """
-        name = parse(Named, {"name": name}).name
+        if not is_name(name):
+            raise ScheduleInvalid(
+                f"{name[:64]!r} is no name for a schedule.",
+                hint="Use up to 64 letters, digits and . _ @ -, beginning with a letter or digit.",
+                field="name",
+            )
         made = spec if isinstance(spec, ScheduleSpec) else parse(ScheduleSpec, spec)
         now = self.store.now().replace(microsecond=0)
         schedule = Schedule(
@@ -71,6 +79,7 @@ class Schedules:
             updated_at=now,
             uid=secrets.token_hex(8),
             key=key,
+            remote=remote,
         )
         schedule = self._checked(schedule, now)
         outcome = self.store.put(schedule, 0, secrets.token_hex(8), attached(schedule))
@@ -86,7 +95,7 @@ class Schedules:
 
     def get(self, name: str, tenant: str | None = None) -> Schedule:
         """One schedule."""
-        found = self.store.get(self._tenant(tenant), name)
+        found = self.store.get(self._tenant(tenant), name) if is_name(name) else None
         if found is None:
             raise ScheduleNotFound(
                 f"There is no schedule {name[:64]!r}.", hint="phiq schedule list shows them.", subject=name[:64]
@@ -97,11 +106,20 @@ class Schedules:
         """A tenant's schedules, by name."""
         return self.store.all_of(self._tenant(tenant))
 
-    def change(self, name: str, changes: Mapping[str, Any], tenant: str | None = None) -> Schedule:
+    def change(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        tenant: str | None = None,
+        *,
+        key: str | None = None,
+        remote: bool = False,
+    ) -> Schedule:
         """Change fields of a schedule. A new time takes the place of the old kind of time, new work that of the old.
 
         Raises:
-            ScheduleInvalid, JobInvalid, JobTooLarge, EngineUnknown, EngineRefused: as for `add`.
+            ScheduleInvalid, JobInvalid, BatchInvalid, JobTooLarge, EngineUnknown, EngineRefused, FolderRefused: as
+                for `add`.
         """
         given = dict(changes)
         timed = [one for one in (*_TIMES, "tz") if one in given]
@@ -112,7 +130,8 @@ class Schedules:
                 if any(given.get(one) is not None for one in family):
                     spec = {field: value for field, value in spec.items() if field not in family}
             new = parse(ScheduleSpec, {**spec, **given})
-            return self._checked(schedule.model_copy(update={"spec": new}), now, keep=not timed)
+            asked = {"spec": new, "key": key, "remote": remote or (schedule.remote and "batch" not in given)}
+            return self._checked(schedule.model_copy(update=asked), now, keep=not timed)
 
         return self._rewrite(name, tenant, changed)
 
@@ -183,7 +202,7 @@ class Schedules:
                 hint="Keep the texts in files, and let a batch read them.",
                 limit=_LARGEST,
             )
-        work.check(schedule)
+        work.check(self._service.settings, schedule)
         if spec.job is not None:
             job = work.job_of(schedule)
             self._check_model(job.model if job.kind not in ("embed", "search", "ingest") else None)

@@ -64,6 +64,7 @@ class Store:
             "created": millis(schedule.created_at),
             "updated": millis(schedule.updated_at),
             "key": schedule.key or "",
+            "remote": int(schedule.remote),
             "refs": ",".join(refs),
         }
         flat: list[str | int] = [part for pair in fields.items() for part in pair]
@@ -201,5 +202,6 @@ def _schedule(tenant: str, name: str, fields: dict[str, str]) -> Schedule | None
             "uid": fields["uid"],
             "revision": int(fields["revision"]),
             "key": fields["key"] or None,
+            "remote": fields["remote"] == "1",
         }
     )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from workers.errors import IdempotencyConflict, JobNotFound, ScheduleInvalid
 from workers.firing import firing_id
 from workers.jobs import Job, Lane, parse_job
+from workers.roots import check_roots
 from workers.schedules.records import BatchTarget, Firing, FiringState, Schedule
 
 if TYPE_CHECKING:
     from workers.service import Service
+    from workers.settings import Settings
 
 _OURS = ("origin", "key", "trace")
 """Fields of a job that phiq sets itself."""
@@ -59,11 +61,12 @@ def job_of(schedule: Schedule, firing: Firing | None = None) -> Job:
     return job.model_copy(update=changes)
 
 
-def check(schedule: Schedule) -> None:
+def check(settings: Settings, schedule: Schedule) -> None:
     """Look whether a schedule's work can be, without starting it.
 
     Raises:
         JobInvalid, BatchInvalid, ScheduleInvalid: it can't.
+        FolderRefused: it was asked for over HTTP, with a path that isn't below PHIQ_BATCH_ROOTS.
     """
     target = schedule.spec.batch
     if target is None:
@@ -71,6 +74,7 @@ def check(schedule: Schedule) -> None:
         return
     from workers.batches import documents, rows
 
+    _check_roots(settings, schedule, target)
     documents.check(target.task)
     if target.to is not None:
         rows.format_of(Path(target.to), None)
@@ -135,6 +139,7 @@ def _origin(schedule: Schedule, firing: Firing) -> str:
 def _start_batch(service: Service, schedule: Schedule, target: BatchTarget, firing: Firing, number: str) -> str:
     from workers import batches
 
+    _check_roots(service.settings, schedule, target)
     spec = batches.BatchSpec(
         tenant=schedule.tenant,
         name=schedule.name,
@@ -147,6 +152,11 @@ def _start_batch(service: Service, schedule: Schedule, target: BatchTarget, firi
         webhook=schedule.spec.webhook,
     )
     return batches.start(service, spec, batch_id=number).id
+
+
+def _check_roots(settings: Settings, schedule: Schedule, target: BatchTarget) -> None:
+    if schedule.remote:
+        check_roots(settings, [*target.paths, *([target.to] if target.to is not None else [])])
 
 
 def _batch_state(service: Service, tenant: str, number: str) -> FiringState:
