@@ -13,7 +13,7 @@ EXTRAS_READY := $(EXTRAS)/.ready
 CODE := agents tools knowledge workers gateway phiq tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras lint format constraints docs chaos mutants bench-overhead bench-cancel bench-backlog \
+.PHONY: help setup demo test test-extras lint format constraints docs chaos mutants bench-overhead bench-cancel bench-backlog bench-batch \
 	clean
 
 help:  ## show this
@@ -42,6 +42,9 @@ bench-cancel: $(READY)  ## from the call to cancel until the engine is idle
 
 bench-backlog: $(READY)  ## 100,000 queued jobs: submit rate, memory of Redis, time to the first pick-up
 	$(BIN)/python -m benchmarks.bench_backlog $(ARGS)
+
+bench-batch: $(READY)  ## a batch of 10,000 lines, everything killed at half: cost of a line, memory, each line once
+	$(BIN)/python -m benchmarks.bench_batch $(ARGS)
 
 lint: $(READY)  ## ruff, mypy strict, and the direction of imports
 	$(BIN)/ruff check .
