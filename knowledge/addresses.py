@@ -73,10 +73,13 @@ class Rules:
         for part in (one.strip().lower() for one in text.split(",")):
             if not part:
                 continue
+            if "/" not in part:
+                hosts.add(_allowed(part, setting))
+                continue
             try:
                 networks.append(ipaddress.ip_network(part))
-            except ValueError:
-                hosts.add(_allowed(part, setting))
+            except ValueError as error:
+                raise _misspelt(part, setting) from error
         return cls(frozenset(hosts), tuple(networks), plain, setting)
 
     def names(self, host: str, port: int) -> bool:
@@ -114,6 +117,7 @@ def check_url(url: str, rules: Rules) -> tuple[str, str, int]:
     if not host or "%" in parts.netloc or ("[" in parts.netloc) != (":" in host):
         raise _refused(rules, "it names no host, or one with a zone or escapes")
     literal = _literal(host, rules)
+    host = host if literal is None else str(literal)
     allowed = rules.names(host, port) or (literal is not None and rules.covers(literal))
     if allowed:
         return parts.scheme, host, port
@@ -197,17 +201,25 @@ def _literal(host: str, rules: Rules) -> IP | None:
 def _allowed(part: str, setting: str) -> tuple[str, int | None]:
     """A host with or without a port, as the operator wrote it."""
     host, colon, port = part.rpartition(":")
-    host = host.strip("[]") if colon else port
-    if host and _NAME.fullmatch(host.removesuffix(".")) and (not colon or (port.isdigit() and 0 < int(port) < 65536)):
-        return host.removesuffix("."), int(port) if colon else None
+    if not colon or "]" in port or (":" in host and "[" not in host):
+        host, port = part, ""
+    host = (host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host).removesuffix(".")
+    if not host or (port and not (port.isdigit() and 0 < int(port) < 65536)):
+        raise _misspelt(part, setting)
     try:
-        return str(ipaddress.ip_address(host)), int(port)
+        host = str(ipaddress.ip_address(host))
     except ValueError as error:
-        raise AddressRefused(
-            f"'{part[:80]}' is no network, address, name or name:port.",
-            hint=f"Write {setting or 'the list'} like 10.0.0.0/8,crm.internal,localhost:9000.",
-            subject=setting,
-        ) from error
+        if not _NAME.fullmatch(host):
+            raise _misspelt(part, setting) from error
+    return host, int(port) if port else None
+
+
+def _misspelt(part: str, setting: str) -> AddressRefused:
+    return AddressRefused(
+        f"'{part[:80]}' is no network, address, name or name:port.",
+        hint=f"Write {setting or 'the list'} like 10.0.0.0/8,crm.internal,localhost:9000.",
+        subject=setting,
+    )
 
 
 def _refused(rules: Rules, why: str) -> AddressRefused:

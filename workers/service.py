@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from workers.content import ContentStore
     from workers.engines.registry import Registry
     from workers.schedules import Schedules
+    from workers.webhooks import Webhooks
 
 _Records = list[JobRecord]  # inside the class `list` is the method
 
@@ -79,6 +80,7 @@ class Service(Operations):
             JobTooLarge: Above the limit.
             IdempotencyConflict: The key was used for another request.
             QuotaExceeded: The tenant has as many jobs waiting as it may; the details say when to come back.
+            WebhookNotFound: The tenant has no endpoint of the name that the job gives.
         """
         if job_id is not None and not is_job_id(job_id):
             raise JobInvalid(f"'{job_id[:40]}' is not a job's id.", hint="Use 32 lower-case hex digits.")
@@ -86,6 +88,8 @@ class Service(Operations):
             job = job.model_copy(update={"tenant": self.settings.tenant})
         model = "extractive" if job.kind in _NO_MODEL else job.model or default_model(self.settings)
         self._registry.check(model)
+        if job.webhook is not None:
+            self.webhooks.get(job.tenant, job.webhook)
         facts = {"phiq.job.kind": job.kind, "phiq.job.model": model, "phiq.tenant": job.tenant}
         with tracing.span("submit", "producer", job.trace, facts) as span:
             if span.traceparent:
@@ -170,6 +174,13 @@ class Service(Operations):
         from workers.schedules import Schedules
 
         return Schedules(self)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Who is told of what happens."""
+        from workers.webhooks import Webhooks
+
+        return Webhooks(self.ledger, self.settings)
 
     @cached_property
     def _registry(self) -> Registry:

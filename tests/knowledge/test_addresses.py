@@ -68,7 +68,11 @@ def test_what_the_operator_allows():
         with pytest.raises(AddressRefused) as caught:
             check_url(url, rules)
         assert "PHIQ_WEBHOOK_ALLOW" in caught.value.hint
-    for wrong in ("10.0.0.0/99", "http://x", "a b", "x:99999", "10.0.0.1/8"):
+    for spelt in ("::1", "[::1]", "[::1]:9000", "[0::1]:9000"):
+        check_url("http://[0:0::1]:9000/", Rules.parse(spelt))
+    with pytest.raises(AddressRefused):
+        check_url("http://[::1]:9001/", Rules.parse("[::1]:9000"))
+    for wrong in ("[::1", "10.0.0.0/99", "http://x", "a b", "x:99999", "10.0.0.1/8"):
         with pytest.raises(AddressRefused):
             Rules.parse(wrong)
 

@@ -31,6 +31,8 @@ def source(name: str) -> str:
     """The text of a script, with what all scripts share before it."""
     folder = resources.files("workers.ledger") / "lua"
     parts = ("prelude", "handout", name) if name in _HAND_OUT else ("prelude", name)
+    if name.startswith("webhook_"):
+        parts = ("prelude", "webhook", name)
     return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 
 

@@ -35,6 +35,7 @@ from workers.settings import Settings, get_settings
 from workers.sight import tracing
 from workers.sight.counts import Reporter
 from workers.sight.tally import TALLY
+from workers.webhooks import deliver as webhooks
 
 if TYPE_CHECKING:
     from workers.runner import Runner
@@ -89,6 +90,8 @@ class WorkerProcess:
                 ("look", log_findings, (settings,)),
                 ("batches", Driver(Service(settings, self.ledger)).run, (self.draining,)),
                 ("report", self._report, ()),
+                ("told", webhooks.listen, (self.ledger, self.draining)),
+                ("webhooks", webhooks.Deliverer(self.ledger, settings).run, (self.draining,)),
                 ("chores", keep_house, (self.ledger, chores(self.ledger, settings), self.draining)),
             )
         ]
