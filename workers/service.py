@@ -12,6 +12,7 @@ from workers.connections import default_model, redis_client
 from workers.errors import JobInvalid
 from workers.jobs import Event, Job, JobRecord, State, Waiting, capability, is_job_id
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo
+from workers.ledger.pages import JobFilter, JobList
 from workers.operations import Operations
 from workers.payloads import Payloads
 from workers.settings import Settings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from workers.schedules import Schedules
     from workers.webhooks import Webhooks
 
+_Workers = list[WorkerInfo]
 _Records = list[JobRecord]  # inside the class `list` is the method
 
 _NO_MODEL = ("embed", "search", "ingest")
@@ -114,6 +116,17 @@ class Service(Operations):
         """Jobs, the latest first, without contents and results; ``before`` pages on from a job's id."""
         return self.ledger.list(self._tenant(tenant), states, kind, limit, before)
 
+    def page(
+        self,
+        wanted: JobFilter,
+        tenant: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        look: int | None = None,
+    ) -> JobList:
+        """Jobs that a filter leaves, the latest first, in pages; see `workers.ledger.pages.page`."""
+        return self.ledger.page(self._tenant(tenant), wanted, limit, before, look)
+
     def cancel(self, job_id: str, tenant: str | None = None) -> JobRecord:
         """Cancel: a waiting job at once, a running one within a step of its engine."""
         return self.ledger.cancel(job_id, self._tenant(tenant))
@@ -137,7 +150,7 @@ class Service(Operations):
         """The record once the job has ended, or as it is after ``timeout`` seconds."""
         return self.ledger.wait(job_id, self._tenant(tenant), timeout)
 
-    def workers(self) -> list[WorkerInfo]:  # type: ignore[valid-type]  # the method `list` shadows it
+    def workers(self) -> _Workers:
         """The workers that are alive."""
         return self.ledger.workers()
 

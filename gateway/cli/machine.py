@@ -39,7 +39,7 @@ def up(
     with stack:
         show_parts(io, stack.parts())
         io.note(f"phiq is up, its data in {settings.data_dir}. Ctrl-C stops it.", style="bold")
-        io.note(f"The HTTP API: {stack.http_url} (its description: {stack.http_url}/docs).")
+        io.note(f"The HTTP API: {stack.http_url} (what it takes: {stack.http_url}/openapi.json).")
         io.note("Next, in another terminal: phiq ingest FOLDER, then phiq ask QUESTION.")
         stack.wait()
     io.note("Everything is stopped.")

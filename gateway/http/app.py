@@ -12,7 +12,20 @@ from types import ModuleType
 
 from fastapi import FastAPI
 
-from gateway.http import events, health, jobs, limits, metrics, problems, schedules, watch
+from gateway.http import (
+    dead,
+    events,
+    fleet,
+    health,
+    jobs,
+    limits,
+    metrics,
+    models,
+    openapi,
+    problems,
+    schedules,
+    watch,
+)
 from gateway.openai import batches, files
 from workers.ledger.fanout import Fanout
 from workers.service import Service
@@ -20,11 +33,14 @@ from workers.settings import Settings
 
 ROUTERS: tuple[ModuleType, ...] = (
     batches,
+    dead,
     events,
     files,
+    fleet,
     health,
     jobs,
     metrics,
+    models,
     schedules,
 )
 """Modules with a ``router``.
@@ -50,7 +66,15 @@ def create_app(service: Service) -> FastAPI:
     Args:
         service: Shared by all requests; the caller closes it.
     """
-    app = FastAPI(title="phiq", version=version("phiq"), description=_DESCRIPTION, lifespan=_lifespan)
+    app = FastAPI(
+        title="phiq",
+        version=version("phiq"),
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        # These pages would load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.service = service
     problems.install(app)
     routes: dict[str, int] = {}
@@ -60,6 +84,7 @@ def create_app(service: Service) -> FastAPI:
         routes |= {start: size(service.settings) for start, size in sizes.items()}
     app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes)
     watch.install(app)
+    openapi.install(app)
     return app
 
 

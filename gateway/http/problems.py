@@ -114,14 +114,30 @@ def response(error: PhiqError) -> Response:
     return JSONResponse(body_of(error), status_of(error), headers_of(error), media_type=MEDIA_TYPE)
 
 
+_MEANING = {
+    400: "The request does not fit; `errors` says where",
+    401: "A key is needed, or this one is not valid",
+    403: "The key may not do this",
+    404: "There is no such thing, or it is another tenant's",
+    408: "The body came too slowly",
+    409: "It is not in a state for this, or the idempotency key was used for something else",
+    413: "Too large",
+    415: "A type of body that is not taken",
+    429: "Too much at once; Retry-After says when to come back",
+    500: "The gateway's fault",
+    503: "Redis or a service does not answer, or too many are here; try again",
+    507: "No room in Redis or on the disk; nothing was accepted",
+}
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route's ``responses=``: which problems it may answer with, for the OpenAPI page."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": _MEANING.get(status, HTTPStatus(status).phrase),
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in sorted({400, 401, 403, 429, 503, *statuses})
+        for status in sorted({400, 401, 403, 429, 500, 503, *statuses})
     }
 
 

@@ -203,6 +203,27 @@ class Fanout:
             if not feed:
                 del self._feeds[following.place.id]
 
+    async def await_end(self, job_id: str, tenant: str, seconds: float) -> None:
+        """Return when a job has ended, after so many seconds, or when the fan-out is stopped.
+
+        Raises:
+            JobNotFound: no job of this tenant has the id, or no longer.
+        """
+
+        def latest() -> str:
+            with redis_errors():
+                found: Any = self._scripts.client.xrevrange(self._scripts.key("events", job_id), count=1)
+            return str(found[0][0]) if found else "0-0"
+
+        following = self.follow(job_id, tenant)
+        following.place.cursor = await self._in_thread(latest)
+        try:
+            async with asyncio.timeout(seconds), following:
+                async for _ in following:
+                    pass
+        except TimeoutError:
+            return
+
     def kick(self) -> None:
         """Somebody wants what no read under way brings: begin one, now or when a connection is free."""
         self._wanted = True

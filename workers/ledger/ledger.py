@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from workers.errors import JobInvalid, MustRunAlone
 from workers.jobs import RECORD_VERSION, Capability, Event, Job, JobRecord, State, Waiting, is_job_id
-from workers.ledger import dispatch, ending, reap, records, registry, submit, waiting
+from workers.ledger import dispatch, ending, pages, reap, records, registry, submit, waiting
 from workers.ledger.attempt import Attempt
 from workers.ledger.config import LedgerConfig
 from workers.ledger.events import Reader
-from workers.ledger.letters import not_found, read_light
+from workers.ledger.letters import not_found
 from workers.ledger.operations import Operations
+from workers.ledger.pages import JobFilter, JobList
 from workers.ledger.registry import WorkerInfo
 from workers.ledger.scripts import Scripts, redis_errors
 from workers.payloads import Payloads
@@ -113,28 +114,14 @@ class Ledger(Operations):
         Raises:
             JobNotFound: ``before`` is no job of this tenant.
         """
-        index = self.scripts.key("jobs", tenant)
-        start = 0
-        found: _Records = []
-        with redis_errors():
-            client = self.scripts.client
-            if before is not None:
-                place: Any = client.zrevrank(index, before)
-                if place is None:
-                    raise not_found(before)
-                start = int(place) + 1
-            while len(found) < limit:
-                ids: Any = client.zrevrange(index, start, start + 99)
-                if not ids:
-                    break
-                start += len(ids)
-                for fields in read_light(self.scripts, ids):
-                    # What expired by policy is still in the index until the next sweep.
-                    if fields["id"] is None or (kind is not None and fields["kind"] != kind):
-                        continue
-                    if states is None or State(fields["state"]) in states:
-                        found.append(records.to_record(fields))
-        return found[:limit]
+        wanted = JobFilter(states=frozenset(states or ()), kind=kind)
+        return self.page(tenant, wanted, limit, before).jobs
+
+    def page(
+        self, tenant: str, wanted: JobFilter, limit: int, before: str | None = None, look: int | None = None
+    ) -> JobList:
+        """Jobs of a tenant that a filter leaves, in pages; see `workers.ledger.pages.page`."""
+        return pages.page(self.scripts, tenant, wanted, limit, before, look)
 
     def cancel(self, job_id: str, tenant: str) -> JobRecord:
         """Cancel: a waiting job at once, a running one through its holder; an ended one stays as it is.
