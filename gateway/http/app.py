@@ -18,6 +18,7 @@ from gateway.http import (
     fleet,
     health,
     jobs,
+    keys,
     limits,
     metrics,
     models,
@@ -26,6 +27,7 @@ from gateway.http import (
     schedules,
     watch,
 )
+from gateway.http.guard import Guard
 from gateway.openai import batches, files
 from workers.ledger.fanout import Fanout
 from workers.service import Service
@@ -39,6 +41,7 @@ ROUTERS: tuple[ModuleType, ...] = (
     fleet,
     health,
     jobs,
+    keys,
     metrics,
     models,
     schedules,
@@ -83,6 +86,7 @@ def create_app(service: Service) -> FastAPI:
         sizes: Bodies = getattr(module, "BODIES", {})
         routes |= {start: size(service.settings) for start, size in sizes.items()}
     app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes)
+    app.add_middleware(Guard, service=service)
     watch.install(app)
     openapi.install(app)
     return app
