@@ -12,7 +12,7 @@ from types import ModuleType
 
 from fastapi import FastAPI
 
-from gateway.http import (
+from gateway.http import (, events, health, jobs, limits, metrics, problems, schedules, stats, watch
     dead,
     events,
     fleet,
@@ -45,6 +45,7 @@ ROUTERS: tuple[ModuleType, ...] = (
     metrics,
     models,
     schedules,
+    stats,
 )
 """Modules with a ``router``.
 
