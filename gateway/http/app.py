@@ -12,7 +12,7 @@ from types import ModuleType
 
 from fastapi import FastAPI
 
-from gateway.http import (, events, health, jobs, limits, metrics, problems, schedules, stats, watch
+from gateway.http import (
     dead,
     events,
     fleet,
@@ -25,6 +25,7 @@ from gateway.http import (, events, health, jobs, limits, metrics, problems, sch
     openapi,
     problems,
     schedules,
+    stats,
     watch,
 )
 from gateway.http.guard import Guard
