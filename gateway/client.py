@@ -7,7 +7,8 @@
         print(text, end="", flush=True)
     print(job.result().citations)
 
-It speaks to the service over Redis, as the command line does.
+It speaks to the HTTP API that PHIQ_URL names, with the key in PHIQ_API_KEY; without it, to the `phiq up` of this
+machine, or straight to the Redis that the settings name. `AsyncClient` is its asynchronous twin.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
 
 from agents.contract import (
     Attachment,
@@ -37,6 +38,7 @@ from workers.jobs import Event, Job, JobRecord, State, Waiting
 from workers.settings import Settings, get_settings
 
 if TYPE_CHECKING:
+    from gateway.remote.address import Address
     from workers.service import Service
 
 R_co = TypeVar("R_co", bound=Result, covariant=True)
@@ -109,14 +111,33 @@ class ClientJob(Generic[R_co]):
 
 
 class Client:
-    """A connection to phiq; cheap to make, connects when first used.
+    """A connection to phiq; cheap to make, connects when first used. Safe between threads.
 
     Args:
-        settings: Where phiq is; None reads the environment.
+        url: The HTTP API's address; None: PHIQ_URL, else the `phiq up` of this machine, else the settings' Redis.
+        api_key: For the HTTP API; None: PHIQ_API_KEY.
+        patience: Seconds within which requests that failed for now are sent again.
+        settings: In place of the environment's. Without a ``url`` in them, their Redis is meant.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        patience: float = 30.0,
+        settings: Settings | None = None,
+    ) -> None:
+        self._url = url
+        self._key = api_key
+        self._patience = patience
         self._settings = settings
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def settings(self) -> Settings:
@@ -125,10 +146,31 @@ class Client:
 
     @cached_property
     def service(self) -> Service:
-        """The service underneath, for what this class has no word for."""
+        """The service underneath, for what this class has no word for.
+
+        Over HTTP a `gateway.remote.door.HttpService`, which has the same methods; what it lacks raises `NotOverHttp`.
+        """
+        if self.address is not None:
+            from gateway.remote.door import HttpService
+
+            return cast("Service", HttpService(self.address, self._patience))
         from workers.service import Service
 
         return Service.connect(self.settings)
+
+    @cached_property
+    def address(self) -> Address | None:
+        """The HTTP API that is meant; None: it speaks to Redis."""
+        from gateway.remote import address
+
+        return address.of(self.settings, self._url, self._key, beside_redis=self._settings is not None)
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        made = self.__dict__.pop("service", None)
+        self.__dict__.pop("address", None)
+        if made is not None:
+            made.close()
 
     @overload
     def submit(self, kind: Literal["chat"], content: Any, **fields: Any) -> ClientJob[ChatResult]: ...
@@ -157,8 +199,8 @@ class Client:
 
     def submit_job(self, job: Job) -> ClientJob[Any]:
         """Submit a job that is built already."""
-        if "tenant" not in job.model_fields_set:
-            job = job.model_copy(update={"tenant": self.settings.tenant})
+        if self.address is not None and job.model is None and "model" in self.settings.model_fields_set:
+            job = job.model_copy(update={"model": self.settings.model})  # else the server's default is taken
         return ClientJob(self, self.service.submit(job).id)
 
     def job(self, job_id: str) -> ClientJob[Any]:

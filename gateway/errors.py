@@ -11,8 +11,18 @@ from knowledge.errors import PhiqError, ServiceError, UserError
 OK, SERVICE, USAGE, USER, UNAVAILABLE, ENDED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 _UNAVAILABLE = frozenset(
-    {"not_running", "redis_unavailable", "store_unavailable", "engine_down", "engine_timeout", "hub_unavailable"}
+    {
+        "not_running",
+        "redis_unavailable",
+        "store_unavailable",
+        "engine_down",
+        "engine_timeout",
+        "hub_unavailable",
+        "gateway_unreachable",
+    }
 )
+_FAMILIES = ("tools.errors", "agents.errors", "workers.errors", "workers.access.principal", "workers.batches.errors")
+"""Modules whose classes a recorded error may be; one in a module that nobody imported is not a subclass yet."""
 _ENDED = frozenset({"job_cancelled", "job_expired"})
 
 
@@ -47,8 +57,7 @@ def error_from(record: dict[str, Any]) -> PhiqError:
     """
     code = str(record.get("code", "internal"))
     fault = UserError if record.get("fault") == "user" else ServiceError
-    # A class in a module that nobody imported is not a subclass yet.
-    for module in ("tools.errors", "agents.errors", "workers.errors"):
+    for module in _FAMILIES:
         import_module(module)
     known = {kind.code: kind for kind in _family(PhiqError)}
     kind: type[PhiqError] = known.get(code) or type(fault.__name__, (fault,), {"code": code})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _PREFIX = "phiq-"
 _PAGE = 500
 _LISTED = 100
+_LOOKED_AT = 2000
 _INDEX = ("space", "ef_search", "ef_construction", "max_neighbors")
 
 
@@ -37,6 +38,15 @@ class Kept:
     def collection(self) -> str:
         """What its tenant calls it."""
         return str(self.about.get("collection", self.name))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document: its identity in the collection, its title, and how many passages it became."""
+
+    source: str
+    title: str
+    passages: int
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,23 @@ class Keep:
         ours = [one for one in found if one.name.startswith(_PREFIX) and "tenant" in one.about]
         return sorted((one for one in ours if tenant in (None, one.tenant)), key=lambda one: one.name)
 
+    def named(self, tenant: str, collection: str) -> Kept | None:
+        """A tenant's collection by its name; None when it is not there.
+
+        Raises:
+            CollectionInvalid: no collection can be called so.
+        """
+        from knowledge.store import chroma_name
+
+        name = chroma_name(tenant, collection)
+        try:
+            with border(self._connection.config.url, collection):
+                raw = self._connection.client().get_collection(name, embedding_function=None)
+        except CollectionNotFound:
+            return None
+        kept = Kept(raw.name, dict(raw.metadata or {}), _index(raw))
+        return kept if kept.tenant == tenant else None
+
     def ids(self, kept: Kept, where: Mapping[str, str] | None = None) -> list[str]:
         """The ids of the passages whose metadata has these values; all without. Empty when the collection is gone."""
         try:
@@ -91,6 +118,36 @@ class Keep:
             id_: str((about or {}).get("source", ""))
             for id_, about in zip(got["ids"], got["metadatas"] or [], strict=True)
         }
+
+    def count(self, kept: Kept, where: Mapping[str, str] | None = None) -> int:
+        """How many passages there are; 0 when the collection is gone."""
+        if where:
+            return len(self.ids(kept, where))
+        try:
+            raw = self._open(kept)
+            with border(self._connection.config.url, kept.collection):
+                return raw.count()
+        except CollectionNotFound:
+            return 0
+
+    def documents(self, kept: Kept) -> dict[str, Document]:
+        """The documents, by source. Reads what is known of every passage, but neither texts nor vectors."""
+        found: dict[str, Document] = {}
+        seen = 0
+        while True:
+            try:
+                raw = self._open(kept)
+                with border(self._connection.config.url, kept.collection):
+                    got = raw.get(include=["metadatas"], limit=_LOOKED_AT, offset=seen)
+            except CollectionNotFound:
+                return found
+            for about in got["metadatas"] or []:
+                source = str((about or {}).get("source", ""))
+                old = found.get(source)
+                found[source] = Document(source, str((about or {}).get("title", "")), 1 + (old.passages if old else 0))
+            seen += len(got["ids"])
+            if len(got["ids"]) < _LOOKED_AT:
+                return found
 
     def pages(self, kept: Kept) -> Iterator[Page]:
         """All passages. By the ids there were at the beginning: pages by offset skip some when others are deleted."""

@@ -43,7 +43,8 @@ _SECTIONS = (
             "log_level log_format traces"
         ),
     ),
-    ("HTTP API", "http_host http_port http_connections require_key cors_origins trusted_proxies"),
+    ("HTTP API", "http_host http_port http_connections"),
+    ("Clients", "url api_key"),
     ("Batches", "batch_lines batch_bytes batch_flight batch_ttl batch_roots"),
     ("Webhooks", "webhook_allow webhook_seconds webhook_give_up webhook_disable"),
     ("Content store", "inline_bytes sweep_seconds"),

@@ -17,7 +17,6 @@ from gateway.cli import (
     erase,
     fleet,
     jobs,
-    key,
     machine,
     models,
     schedule,
@@ -52,7 +51,6 @@ for family in (
     backup,
     erase,
     demo,
-    key,
 ):
     family.register(app)
 

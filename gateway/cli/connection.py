@@ -29,7 +29,7 @@ def connect() -> Client:
     """The client for them."""
     from gateway.client import Client
 
-    return Client(settings())
+    return Client(settings=settings())
 
 
 @contextmanager

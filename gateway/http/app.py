@@ -13,40 +13,43 @@ from types import ModuleType
 from fastapi import FastAPI
 
 from gateway.http import (
+    attachments,
+    collections,
     dead,
+    documents,
     events,
     fleet,
     health,
     jobs,
-    keys,
     limits,
     metrics,
     models,
     openapi,
     problems,
     schedules,
-    stats,
+    search,
     watch,
 )
-from gateway.http.guard import Guard
 from gateway.openai import batches, files
 from workers.ledger.fanout import Fanout
 from workers.service import Service
 from workers.settings import Settings
 
 ROUTERS: tuple[ModuleType, ...] = (
+    attachments,
     batches,
+    collections,
     dead,
+    documents,
     events,
     files,
     fleet,
     health,
     jobs,
-    keys,
     metrics,
     models,
     schedules,
-    stats,
+    search,
 )
 """Modules with a ``router``.
 
@@ -88,7 +91,6 @@ def create_app(service: Service) -> FastAPI:
         sizes: Bodies = getattr(module, "BODIES", {})
         routes |= {start: size(service.settings) for start, size in sizes.items()}
     app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes)
-    app.add_middleware(Guard, service=service)
     watch.install(app)
     openapi.install(app)
     return app

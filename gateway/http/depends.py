@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from gateway.http.access import identify, permit
-from workers.access.principal import Principal
+from workers.access.principal import Principal, ScopeMissing
 from workers.ledger.fanout import Fanout
 from workers.service import Service
 from workers.sight.about import note
@@ -30,9 +29,9 @@ FanoutDep = Annotated[Fanout, Depends(_fanout)]
 """Follows jobs: ``async with fanout.follow(id, tenant) as following: async for event in following``."""
 
 
-async def principal(request: Request, service: ServiceDep) -> Principal:
+def principal(service: ServiceDep) -> Principal:
     """Who is asking. On loopback in the one-machine mode nobody needs a key."""
-    return await identify(request, service)
+    return Principal.of_machine(service.settings.tenant)
 
 
 Who = Annotated[Principal, Depends(principal)]
@@ -47,8 +46,14 @@ def allow(scope: str) -> Any:
     Endpoints write ``who: Annotated[Principal, allow("jobs:write")]`` and answer `ScopeMissing` where it lacks it.
     """
 
-    async def check(request: Request, service: ServiceDep, who: Who) -> Principal:
-        await permit(request, service, who, scope)
+    def check(who: Who) -> Principal:
+        if not who.may(scope):
+            raise ScopeMissing(
+                f"This key may not do this: it lacks the scope {scope}.",
+                hint=f"Ask for a key with the scope {scope}.",
+                subject=who.key_id or "",
+                scope=scope,
+            )
         note(tenant=who.tenant, key=who.key_id)
         return who
 

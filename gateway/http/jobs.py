@@ -50,7 +50,9 @@ def submit(
     changes: dict[str, object] = {"tenant": _tenant(job, who)}
     if idempotency_key is not None and job.idempotency_key is None:
         changes["idempotency_key"] = idempotency_key
-    record = service.submit(job.model_copy(update=changes))
+    job = job.model_copy(update=changes)
+    service.uploads.check(job.tenant, job)
+    record = service.submit(job)
     response.headers["Location"] = f"/v1/jobs/{record.id}"
     return record
 

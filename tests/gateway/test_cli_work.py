@@ -298,7 +298,7 @@ def test_the_python_client_streams_and_returns_typed_results(stack: Any) -> None
     from agents.errors import NeedsModel
     from gateway.client import Client
 
-    client = Client(stack)
+    client = Client(settings=stack)
     job = client.submit("chat", "How much does Loop Plus cost?")
     streamed = "".join(job.stream())
     result = job.result(timeout=60)
@@ -314,7 +314,7 @@ def test_the_client_ingests_folders(stack: Any, tmp_path: Path) -> None:
     from gateway.client import Client
 
     (tmp_path / "a.md").write_text("# A\n\nThe lamp is green.\n", encoding="utf-8")
-    made = Client(stack).submit("ingest", tmp_path, collection="lamps").result(timeout=60)
+    made = Client(settings=stack).submit("ingest", tmp_path, collection="lamps").result(timeout=60)
     assert [(Path(file.source).name, file.status) for file in made.files] == [("a.md", "added")]
 
 
@@ -322,7 +322,7 @@ def test_the_client_cancels(stack: Any) -> None:
     from gateway.client import Client
     from workers.errors import JobCancelled
 
-    job = Client(stack).submit("complete", "go on", model=SLOW)
+    job = Client(settings=stack).submit("complete", "go on", model=SLOW)
     for _ in job.stream():
         job.cancel()
         break

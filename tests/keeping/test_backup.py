@@ -36,7 +36,7 @@ def test_what_was_backed_up_while_it_ran_answers_elsewhere(
     paper.write_text(f"# Warranty\n\n{NOTE}")
     archive = tmp_path / "phiq.tar.gz"
     with Stack(here, parts=("redis", "chroma", "worker")), using(here):
-        client = Client(here)
+        client = Client(settings=here)
         ingest_paths(Io(json=True), client, [str(paper)], "default")
         done = client.submit("complete", "echo this " + "word " * 1000, model="fake:echo")
         text = done.result(timeout=60).text
@@ -60,7 +60,7 @@ def test_what_was_backed_up_while_it_ran_answers_elsewhere(
     with pytest.raises(BackupRefused):
         restore(there, archive)
     with Stack(there, parts=("redis", "chroma", "worker")), using(there):
-        client = Client(there)
+        client = Client(settings=there)
         assert client.job(done.id).result(timeout=60).text == text
         assert client.job(letter.id).record.state is State.DEAD
         client.job(running.id).cancel()

@@ -57,7 +57,7 @@ def place(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         data_dir=tmp_path_factory.mktemp("erase"), allow_fake_engine=True, slots=2, inline_bytes=2000, drain_seconds=1.0
     )
     with Stack(settings, parts=("redis", "chroma", "worker")), using(settings):
-        yield Place(settings, Client(settings))
+        yield Place(settings, Client(settings=settings))
 
 
 def _word() -> str:
@@ -170,7 +170,7 @@ def test_a_whole_tenant_goes_and_no_other(place: Place) -> None:
     jobs = {}
     for tenant, word in words.items():
         there = place.settings.model_copy(update={"tenant": tenant})
-        client = Client(there)
+        client = Client(settings=there)
         jobs[tenant] = client.submit("complete", f"{word} " * 200, model="fake:echo")
         jobs[tenant].result(timeout=60)
         Place(there, client).ingest("/t.md", f"# T\n\nThe {word} sleeps.\n")

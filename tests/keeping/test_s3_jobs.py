@@ -19,7 +19,7 @@ def test_jobs_work_from_a_bucket(s3_url: str, redis_binary: str, tmp_path: Path)
         data_dir=tmp_path / "data", content_url=s3_url, allow_fake_engine=True, slots=1, inline_bytes=2000
     )
     with Stack(settings, parts=("redis", "chroma", "worker")), using(settings):
-        client = Client(settings)
+        client = Client(settings=settings)
         job = client.submit("complete", "word " * 1000, model="fake:echo", subject="c-1")
         assert job.result(timeout=60).text.split() == ["word"] * 1000
         attached = client.attach(("page.md", b"# Page\n\nThe lantern burns for nine hours.\n"))
