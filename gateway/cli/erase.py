@@ -74,6 +74,8 @@ def _tell(io: Io, done: Erased) -> None:
         f"{done.jobs} jobs{stopped}",
         f"{done.messages} messages on the broker",
         f"{done.schedules} schedules",
+        f"{done.batches} batches",
+        f"{done.files} files of batches",
         f"{done.passages} passages" + (f" in {done.collections} whole collections" if done.collections else ""),
         f"{done.contents} files of the content store",
     ]

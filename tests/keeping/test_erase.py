@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import pytest
 
 from gateway.cli.connection import using
 from gateway.client import Client, ClientJob
+from workers.batches.errors import FileNotFound
+from workers.batches.records import BatchRecord
 from workers.erase.run import Erased, erase
 from workers.erase.scope import Scope, ScopeInvalid
 from workers.errors import JobNotFound
@@ -103,6 +106,40 @@ def test_a_subject_is_gone_from_every_file(place: Place, wait_until: Callable[..
     assert "two doors" in answer.text
     again = place.erase(subject="c-1")
     assert (again.jobs, again.passages, again.contents, again.unreachable) == (0, 0, 0, [])
+
+
+def test_a_batch_with_a_line_about_a_subject_is_gone_from_every_file(
+    place: Place, wait_until: Callable[..., Any]
+) -> None:
+    batches, word, other = place.client.service.batches, _word(), _word()
+
+    def lines(*jobs: dict[str, Any]) -> bytes:
+        return b"".join(json.dumps({"custom_id": f"n{at}", "job": job}).encode() + b"\n" for at, job in enumerate(jobs))
+
+    def job(text: str, model: str = "fake:echo", **fields: Any) -> dict[str, Any]:
+        return {"kind": "complete", "model": model, "input": {"prompt": text}, **fields}
+
+    def begin(data: bytes) -> BatchRecord:
+        return batches.create("default", batches.files.put(data, "in.jsonl", "default").id)
+
+    done = begin(lines(job(other), job(word, subject="c-9")))
+    kept = begin(lines(job(f"{other} stays")))
+    wait_until(lambda: all(batches.get(one.id, "default").state.final for one in (done, kept)), 60)
+    running = begin(lines(job(f"{word} " * 300, "fake:echo?rate=5", subject="c-9")))
+    wait_until(lambda: batches.get(running.id, "default").state == "in_progress", 60)
+    loose = batches.files.put(lines(job(word, subject="c-9")), "loose.jsonl", "default")
+    wait_until(lambda: place.client.jobs(states=[State.RUNNING]), 60)
+    assert place.holds(word)
+    counted = erase(place.settings, Scope("default", subject="c-9"), dry_run=True)
+    gone = place.erase(subject="c-9")
+    assert gone.unreachable == []
+    assert (gone.batches, gone.files, gone.jobs) == (counted.batches, counted.files, counted.jobs) == (2, 4, 1)
+    assert place.holds(word) == []
+    assert [one.id for one in batches.list("default")] == [kept.id]
+    with pytest.raises(FileNotFound):
+        batches.files.get(loose.id, "default")
+    output = batches.get(kept.id, "default").output_file
+    assert other.encode() in b"".join(batches.files.blocks(str(output), "default"))
 
 
 def test_a_document_goes_with_the_answers_that_quote_it(place: Place) -> None:

@@ -164,7 +164,11 @@ class Files:
                         hint=f"phiq batch cancel {batch_id}",
                         subject=file_id,
                     )
-        self._run(scripts.DROP_FILE, file_id, tenant)
+        self.forget(file_id, tenant)
+
+    def forget(self, file_id: str, tenant: str) -> bool:
+        """Delete a file's record, whoever reads it; returns whether there was one."""
+        return bool(is_file_id(file_id) and self._run(scripts.DROP_FILE, file_id, tenant))
 
     def _key(self, *parts: str) -> str:
         return self._prefix + "batch:" + ":".join(parts)

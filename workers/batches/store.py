@@ -141,6 +141,13 @@ class Batches:
             )
         return self.get(batch_id, tenant)
 
+    def forget(self, batch_id: str, tenant: str) -> bool:
+        """Delete a batch and all that stands beside it, whatever its state; returns whether there was one.
+
+        Its files and jobs are others' to delete.
+        """
+        return bool(is_batch_id(batch_id) and self.run(scripts.FORGET, batch_id, tenant))
+
     def blocks(self, batch: BatchRecord, kind: Literal["output", "errors"]) -> Iterator[bytes]:
         """What was written of a batch so far, in blocks: its file when it has ended, else its parts in their order."""
         if batch.state.final:

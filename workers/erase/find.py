@@ -55,9 +55,9 @@ def _holds(ledger: Ledger, job_id: str, scope: Scope, sources: Sources) -> bool:
         return any((collection, file.get("source")) in sources for file in given.get("files", []))
     texts = [result, *points]
     if scope.collection is not None and scope.source is None:
-        return any(_named(scope.collection, "collection", text) for text in texts)
+        return any(named(scope.collection, "collection", text) for text in texts)
     names = {name for _, name in sources} | ({scope.source} if scope.source else set())
-    return any(_named(name, "source", text) for text in texts for name in names)
+    return any(named(name, "source", text) for text in texts for name in names)
 
 
 def _payload(ledger: Ledger, fields: dict[str, Any], name: str) -> str:
@@ -78,7 +78,7 @@ def _loaded(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _named(value: str, field: str, text: str) -> bool:
+def named(value: str, field: str, text: str) -> bool:
     """Whether a field has this value somewhere in a JSON text, however it was written."""
     return any(
         f'"{field}":{space}{json.dumps(value, ensure_ascii=ascii_only)}' in text

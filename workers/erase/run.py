@@ -11,7 +11,10 @@ from typing import Any
 from knowledge.errors import PhiqError
 from workers.backup.make import OnProgress, quiet
 from workers.backup.servers import Servers, servers
+from workers.batches.store import Batches
 from workers.erase import broker, disk, documents, find
+from workers.erase.batches import find_batches, job_ids
+from workers.erase.batches import refs as batch_refs_of
 from workers.erase.find import Sources
 from workers.erase.schedules import find_schedules
 from workers.erase.scope import Scope
@@ -35,6 +38,8 @@ class Erased:
     stopped: int = 0
     messages: int = 0
     schedules: int = 0
+    batches: int = 0
+    files: int = 0
     passages: int = 0
     collections: int = 0
     contents: int = 0
@@ -77,14 +82,18 @@ def _count(have: Servers, scope: Scope, done: Erased) -> None:
         done.passages += len(meant.ids)
         done.collections += meant.whole
         sources |= {(meant.kept.collection, name) for name in meant.sources}
-    refs: set[str] = set()
-    ids = set(find.jobs_of(have.ledger, scope, sources))
+    batches = Batches(have.ledger, settings)
+    held = find_batches(batches, scope, sources)
+    done.batches, done.files = len(held.batches), len(held.files)
+    refs = batch_refs_of(batches, held)
+    ids = set(find.jobs_of(have.ledger, scope, sources)) | set(job_ids(batches, held, scope.tenant))
     for job_id in ids:
         done.jobs += 1
         done.stopped += not have.ledger.get(job_id, scope.tenant).state.final
         refs |= of_job(have.ledger.scripts, have.payloads, job_id)
     if refs:
-        done.contents = len(refs - marked(have.ledger.scripts, have.payloads, frozenset(ids)))
+        beside = frozenset(ids) | {one.id for one in held.batches} | {one.id for one in held.files}
+        done.contents = len(refs - marked(have.ledger.scripts, have.payloads, beside))
 
 
 def _brought(have: Servers, scope: Scope) -> Sources:
@@ -128,7 +137,8 @@ class _Run:
             )
             self._done.messages += messages
             schedules = self._schedules()
-            if not self._round() and not messages and not schedules:
+            batches = self._batches()
+            if not self._round() and not messages and not schedules and not batches:
                 break
         self._contents()
         self._await_workers()
@@ -144,6 +154,27 @@ class _Run:
             note(self._client, self._prefix, self._note, attached(one))
             self._done.schedules += store.remove(one.tenant, one.name, one.uid)
         return len(found)
+
+    def _batches(self) -> int:
+        """After their records the jobs of their lines: nobody submits more of them then."""
+        batches = Batches(self._have.ledger, self._have.settings)
+        held = find_batches(batches, self._scope, self._remembered())
+        ids = job_ids(batches, held, self._scope.tenant)
+        note(self._client, self._prefix, self._note, sorted(batch_refs_of(batches, held)))
+        for batch in held.batches:
+            self._done.batches += batches.forget(batch.id, batch.tenant)
+        for file in held.files:
+            self._done.files += batches.files.forget(file.id, file.tenant)
+        self._stop(ids)
+        self._forget(ids)
+        return len(held.batches) + len(held.files)
+
+    def _forget(self, ids: list[str]) -> None:
+        for done, job_id in enumerate(ids, 1):
+            refs = of_job(self._have.ledger.scripts, self._have.payloads, job_id)
+            note(self._client, self._prefix, self._note, sorted(refs))
+            self._done.jobs += self._have.ledger.forget(job_id, self._scope.tenant)
+            self._tell("jobs", done, len(ids))
 
     def _remember(self, sources: Iterable[tuple[str, str]]) -> None:
         note(self._client, self._prefix, self._quoted, [json.dumps(one) for one in sources])
@@ -170,11 +201,7 @@ class _Run:
             self._done.passages += len(one.ids)
             self._done.collections += one.whole
             self._tell("documents", done, len(meant))
-        for done, job_id in enumerate(ids, 1):
-            refs = of_job(self._have.ledger.scripts, self._have.payloads, job_id)
-            note(self._client, self._prefix, self._note, sorted(refs))
-            self._done.jobs += self._have.ledger.forget(job_id, self._scope.tenant)
-            self._tell("jobs", done, len(ids))
+        self._forget(ids)
         return progress or bool(ids)
 
     def _stop(self, ids: list[str]) -> None:

@@ -24,12 +24,12 @@ def marked(scripts: Scripts, payloads: Payloads, beside: frozenset[str] = frozen
     Args:
         scripts: The ledger's.
         payloads: Reads jobs that were put away.
-        beside: Ids of jobs to leave out.
+        beside: Ids of jobs, batches and files to leave out.
     """
     from workers.batches.refs import batch_refs
     from workers.schedules.refs import schedule_refs
 
-    found = batch_refs(scripts) | schedule_refs(scripts)
+    found = batch_refs(scripts, beside) | schedule_refs(scripts)
     for fields in _records(scripts):
         if fields["id"] is not None and fields["id"] not in beside:
             found |= payloads.attached(fields)
