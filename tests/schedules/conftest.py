@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def service(redis_url: str, settings: Callable[..., Settings]) -> Iterator[Service]:
-    made = Service.connect(settings(redis_url=redis_url, allow_fake_engine=True))
+    made = Service.connect(settings(redis_url=redis_url, allow_fake_engine=True, webhook_allow="127.0.0.1"))
     yield made
     made.close()
 

@@ -237,3 +237,35 @@ def test_the_history_is_bounded_and_keeps_what_is_open(service, clock, ticker, a
     assert len(history) == 101
     assert (history[-1].run, history[-1].state) == (record.id, "running")
     assert service.ledger.scripts.client.zcard("phiq:schedule:open") == 1
+
+
+def test_webhooks_are_told_what_becomes_of_firings(service, clock, ticker, add, monkeypatch):
+    from knowledge.errors import PhiqError
+    from workers.webhooks import EndpointNew
+
+    with pytest.raises(PhiqError) as caught:
+        add(every="1h", webhook="pager")
+    assert caught.value.code == "webhook_not_found"
+    service.webhooks.add("default", EndpointNew(name="pager", url="http://127.0.0.1:9/hook", events=["schedule.*"]))
+    add(every="1h", overlap="skip", webhook="pager")
+    for _ in range(2):
+        clock.on(hours=1)
+        ticker.tick()
+    [record] = service.list()
+    assert record.id == service.schedules.history("nightly")[1].run
+    assert service.get(record.id).job["webhook"] == "pager"
+    end(service, record.id)
+    clock.on(minutes=1)
+    with monkeypatch.context() as broken:
+        # Told, and not written down: the next tick tells it again, as the same message.
+        broken.setattr(type(service.schedules.store), "step", lambda *_: False)
+        ticker.tick()
+    ticker.tick()
+    told = [(one.type, one.data["key"]) for one in service.webhooks.deliveries("default")][::-1]
+    assert told == [
+        ("schedule.fired", "20260302T060000Z"),
+        ("schedule.skipped", "20260302T070000Z"),
+        ("schedule.cancelled", "20260302T060000Z"),
+    ]
+    last = service.webhooks.deliveries("default")[0]
+    assert last.data["links"] == {"self": "/v1/schedules/nightly", "run": f"/v1/jobs/{record.id}"}

@@ -60,6 +60,7 @@ class Schedules:
             ScheduleInvalid: it can't be; ``details["field"]`` says why.
             ScheduleExists: the name is taken.
             JobInvalid, BatchInvalid, JobTooLarge, EngineUnknown, EngineRefused: its work can't be.
+            WebhookNotFound: no endpoint of the tenant has this name.
             FolderRefused: over HTTP, a path that isn't below PHIQ_BATCH_ROOTS.
         """
         if not is_name(name):
@@ -208,6 +209,8 @@ class Schedules:
             self._check_model(job.model if job.kind not in ("embed", "search", "ingest") else None)
         elif spec.batch is not None:
             self._check_model(spec.batch.task.model)
+        if spec.webhook is not None:
+            self._service.webhooks.get(schedule.tenant, spec.webhook)
         following = next(iter(schedule.times.after(now)), None)
         if following is None and not (keep and schedule.next_at is None and not schedule.paused):
             raise ScheduleInvalid(

@@ -20,6 +20,7 @@ from workers.schedules import work
 from workers.schedules.plan import plan, turn
 from workers.schedules.records import Firing, FiringState, Schedule
 from workers.schedules.store import Store
+from workers.schedules.tell import tell
 
 if TYPE_CHECKING:
     from workers.service import Service
@@ -81,6 +82,8 @@ class Ticker:
         if schedule is None or schedule.paused or schedule.next_at is None or schedule.next_at > now:
             return
         following, firings = plan(schedule, now)
+        for one in firings:
+            tell(self._service.ledger, schedule, one)  # those that are missed; the others come to it later
         if self._store.advance(schedule, following, firings, now):
             for one in firings:
                 log.info("schedule %s of tenant %s: %s is %s", name, tenant, one.key, one.state)
@@ -157,4 +160,14 @@ class Ticker:
             new = new.model_copy(update={"ended_at": now})
         else:
             look = look or now + timedelta(seconds=_POLL)
-        return new if self._store.step(schedule.tenant, schedule.name, firing, new, look) else None
+        told = new.state is not firing.state
+        decided_here = new.state is FiringState.SKIPPED
+        if told and not decided_here:
+            # Before it is written down: repeated it is told once, forgotten it would be told never.
+            tell(self._service.ledger, schedule, new)
+        if not self._store.step(schedule.tenant, schedule.name, firing, new, look):
+            return None
+        if told and decided_here:
+            # Behind it: another scheduler may have decided otherwise.
+            tell(self._service.ledger, schedule, new)
+        return new

@@ -56,7 +56,7 @@ def job_of(schedule: Schedule, firing: Firing | None = None) -> Job:
     changes: dict[str, Any] = {"origin": None if firing is None else _origin(schedule, firing)}
     if schedule.key is not None and "key" in known:
         changes["key"] = schedule.key
-    if schedule.spec.webhook is not None and "webhook" in known:
+    if schedule.spec.webhook is not None:
         changes["webhook"] = schedule.spec.webhook
     return job.model_copy(update=changes)
 
