@@ -41,7 +41,7 @@ RECORD_VERSION = 3
 
 3: a job may say where it came from."""
 
-SINCE = {"subject": 2, "origin": 3, "webhook": 3}
+SINCE = {"subject": 2, "origin": 3, "webhook": 3, "key": 3}
 """Fields of a job that came later, with the version of a record that uses them. Left out while they are not used, so
 that older workers, which refuse what they don't know, can read the job."""
 
@@ -129,6 +129,9 @@ class JobBase(Input):
     )
     trace: Trace | None = Field(
         default=None, description="W3C traceparent of the request it belongs to; not part of what makes two jobs alike"
+    )
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = Field(
+        default=None, description="id of the API key that submitted it; set by phiq itself"
     )
 
 
@@ -285,6 +288,7 @@ class JobRecord(BaseModel):
     suspect: bool = Field(default=False, description="two workers died of it, perhaps: it runs alone from now on")
     subject: str | None = None
     trace: str | None = None
+    key: str | None = Field(default=None, description="id of the API key that submitted it")
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     job: dict[str, Any] = Field(default_factory=dict, description="the job as submitted")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from agents.contract import Attachment
+from workers.access.stamp import asking, stamped
 from workers.connections import default_model, redis_client
 from workers.errors import JobInvalid
 from workers.jobs import Event, Job, JobRecord, State, Waiting, capability, is_job_id
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo
+from workers.ledger.letters import not_found
 from workers.ledger.pages import JobFilter, JobList
+from workers.ledger.scripts import redis_errors
 from workers.operations import Operations
 from workers.payloads import Payloads
 from workers.settings import Settings
@@ -20,6 +23,7 @@ from workers.sight import tracing
 from workers.sight.about import note
 
 if TYPE_CHECKING:
+    from workers.access.access import Access
     from workers.batches.store import Batches
     from workers.content import ContentStore
     from workers.documents import Documents
@@ -83,11 +87,13 @@ class Service(Operations):
             JobInvalid: `job_id` is none.
             JobTooLarge: Above the limit.
             IdempotencyConflict: The key was used for another request.
-            QuotaExceeded: The tenant has as many jobs waiting as it may; the details say when to come back.
+            QuotaExceeded, RateLimited: The tenant or the key has had its share; the details say when to come back.
+            ScopeMissing, CollectionNotFound: The key that asks may not submit such a job.
             WebhookNotFound: The tenant has no endpoint of the name that the job gives.
         """
         if job_id is not None and not is_job_id(job_id):
             raise JobInvalid(f"'{job_id[:40]}' is not a job's id.", hint="Use 32 lower-case hex digits.")
+        job = stamped(job)
         if "tenant" not in job.model_fields_set:
             job = job.model_copy(update={"tenant": self.settings.tenant})
         model = "extractive" if job.kind in _NO_MODEL else job.model or default_model(self.settings)
@@ -131,7 +137,19 @@ class Service(Operations):
 
     def cancel(self, job_id: str, tenant: str | None = None) -> JobRecord:
         """Cancel: a waiting job at once, a running one within a step of its engine."""
-        return self.ledger.cancel(job_id, self._tenant(tenant))
+        record = self.ledger.cancel(job_id, self._tenant(tenant))
+        who = asking.get()
+        if who is not None and who.key_id != record.key:
+            self.access.audit.did("job.cancel", f"job {job_id}", tenant=record.tenant)
+        return record
+
+    def check_key(self, job_id: str, tenant: str | None = None, key: str | None = None) -> None:
+        """Nothing when a job was submitted with this key (None: without one); its contents are not read."""
+        scripts = self.ledger.scripts
+        with redis_errors():
+            found: Any = scripts.client.hmget(scripts.key("job", job_id), ["tenant", "key"])
+        if not is_job_id(job_id) or found != [self._tenant(tenant), key]:
+            raise not_found(job_id)
 
     def events(
         self,
@@ -216,6 +234,13 @@ class Service(Operations):
         from workers.webhooks import Webhooks
 
         return Webhooks(self.ledger, self.settings)
+
+    @cached_property
+    def access(self) -> Access:
+        """Keys, limits and the audit log."""
+        from workers.access.access import Access
+
+        return Access(self.ledger.scripts.client, self.settings.key_prefix)
 
     @cached_property
     def _registry(self) -> Registry:

@@ -135,6 +135,13 @@ class Settings(BaseSettings):
     webhook_disable: float = Field(
         default=3 * 86400.0, gt=0, description="an endpoint that fails for so many seconds without a break is disabled"
     )
+    require_key: bool = Field(default=False, description="ask for an API key on loopback too, as beyond it")
+    cors_origins: str = Field(
+        default="", description="origins whose pages may use the HTTP API, with spaces between: https://app.example"
+    )
+    trusted_proxies: str = Field(
+        default="", description="addresses or networks of proxies whose X-Forwarded-For is believed; empty: nobody's"
+    )
     url: str | None = Field(
         default=None,
         description="for clients: address of the HTTP API, such as https://phiq.example.org; empty: as on one machine",

@@ -43,7 +43,7 @@ _SECTIONS = (
             "log_level log_format traces"
         ),
     ),
-    ("HTTP API", "http_host http_port http_connections"),
+    ("HTTP API", "http_host http_port http_connections require_key cors_origins trusted_proxies"),
     ("Clients", "url api_key"),
     ("Batches", "batch_lines batch_bytes batch_flight batch_ttl batch_roots"),
     ("Webhooks", "webhook_allow webhook_seconds webhook_give_up webhook_disable"),

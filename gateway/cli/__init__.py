@@ -17,6 +17,7 @@ from gateway.cli import (
     erase,
     fleet,
     jobs,
+    key,
     machine,
     models,
     schedule,
@@ -51,6 +52,7 @@ for family in (
     backup,
     erase,
     demo,
+    key,
 ):
     family.register(app)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.command import command
 from gateway.cli.group import bare_list
 from gateway.cli.io import Io
+
+if TYPE_CHECKING:
+    from workers.ledger.overview import Limits
 
 PANEL = "Operations"
 
@@ -57,8 +60,16 @@ def limit(
         int | None, typer.Option(help="Jobs it may have running; 0: no limit; left out: as PHIQ_TENANT_RUNNING says.")
     ] = None,
     share: Annotated[float | None, typer.Option(help="Its turns against a tenant with share 1; left out: 1.")] = None,
+    tokens_day: Annotated[int | None, typer.Option(help="Tokens of models it may use in a day (UTC).")] = None,
+    tokens_month: Annotated[int | None, typer.Option(help="Tokens of models it may use in a month (UTC).")] = None,
+    seconds_day: Annotated[int | None, typer.Option(help="Seconds its jobs may run in a day (UTC).")] = None,
+    seconds_month: Annotated[int | None, typer.Option(help="Seconds its jobs may run in a month (UTC).")] = None,
 ) -> None:
-    """Set a tenant's limits and share, all three at once. A job above the first is refused with when to come back."""
+    """Set a tenant's limits, quotas and share, all at once: what is left out is none, or as the settings say.
+
+    A job above one of them is refused with when to come back, but for --running: that one waits. What a job used
+    counts when it has ended, so the jobs that run when a quota is used up still end.
+    """
     from pydantic import ValidationError
 
     from gateway.cli.connection import connect
@@ -66,7 +77,15 @@ def limit(
     from workers.ledger.overview import Limits
 
     try:
-        limits = Limits(queued=queued, running=running, share=share)
+        limits = Limits(
+            queued=queued,
+            running=running,
+            share=share,
+            tokens_day=tokens_day,
+            tokens_month=tokens_month,
+            seconds_day=seconds_day,
+            seconds_month=seconds_month,
+        )
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageInvalid(f"--{first['loc'][0]}: {first['msg']}.", hint="phiq tenants limit --help") from error
@@ -76,8 +95,13 @@ def limit(
     else:
         io.text(
             f"{name}: at most {_most(limits.queued)} queued and {_most(limits.running)} running, "
-            f"share {limits.share or 1:g}"
+            f"share {limits.share or 1:g}{_quotas(limits)}"
         )
+
+
+def _quotas(limits: Limits) -> str:
+    given = limits.model_dump(include={"tokens_day", "tokens_month", "seconds_day", "seconds_month"}, exclude_none=True)
+    return "".join(f", {most:,} {name.replace('_', ' a ')}" for name, most in given.items())
 
 
 def _most(limit: int | None) -> str:

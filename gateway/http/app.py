@@ -21,6 +21,7 @@ from gateway.http import (
     fleet,
     health,
     jobs,
+    keys,
     limits,
     metrics,
     models,
@@ -28,8 +29,10 @@ from gateway.http import (
     problems,
     schedules,
     search,
+    stats,
     watch,
 )
+from gateway.http.guard import Guard
 from gateway.openai import batches, files
 from workers.ledger.fanout import Fanout
 from workers.service import Service
@@ -46,10 +49,12 @@ ROUTERS: tuple[ModuleType, ...] = (
     fleet,
     health,
     jobs,
+    keys,
     metrics,
     models,
     schedules,
     search,
+    stats,
 )
 """Modules with a ``router``.
 
@@ -91,6 +96,7 @@ def create_app(service: Service) -> FastAPI:
         sizes: Bodies = getattr(module, "BODIES", {})
         routes |= {start: size(service.settings) for start, size in sizes.items()}
     app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes)
+    app.add_middleware(Guard, service=service)
     watch.install(app)
     openapi.install(app)
     return app

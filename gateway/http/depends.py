@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from workers.access.principal import Principal, ScopeMissing
+from gateway.http.access import identify, permit
+from workers.access.principal import Principal
 from workers.ledger.fanout import Fanout
 from workers.service import Service
 from workers.sight.about import note
@@ -29,9 +30,9 @@ FanoutDep = Annotated[Fanout, Depends(_fanout)]
 """Follows jobs: ``async with fanout.follow(id, tenant) as following: async for event in following``."""
 
 
-def principal(service: ServiceDep) -> Principal:
+async def principal(request: Request, service: ServiceDep) -> Principal:
     """Who is asking. On loopback in the one-machine mode nobody needs a key."""
-    return Principal.of_machine(service.settings.tenant)
+    return await identify(request, service)
 
 
 Who = Annotated[Principal, Depends(principal)]
@@ -46,14 +47,8 @@ def allow(scope: str) -> Any:
     Endpoints write ``who: Annotated[Principal, allow("jobs:write")]`` and answer `ScopeMissing` where it lacks it.
     """
 
-    def check(who: Who) -> Principal:
-        if not who.may(scope):
-            raise ScopeMissing(
-                f"This key may not do this: it lacks the scope {scope}.",
-                hint=f"Ask for a key with the scope {scope}.",
-                subject=who.key_id or "",
-                scope=scope,
-            )
+    async def check(request: Request, service: ServiceDep, who: Who) -> Principal:
+        await permit(request, service, who, scope)
         note(tenant=who.tenant, key=who.key_id)
         return who
 

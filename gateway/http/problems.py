@@ -30,6 +30,8 @@ STATUS: dict[str, int] = {
     "model_not_found": 404,
     "method_not_allowed": 405,
     "body_too_slow": 408,
+    "key_not_found": 404,
+    "origin_refused": 403,
     "idempotency_conflict": 409,
     "not_replayable": 409,
     "job_too_large": 413,

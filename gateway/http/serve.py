@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from gateway.http.app import create_app
+from gateway.http.peer import is_loopback
 from gateway.http.protocol import protocol
+from workers.access.errors import KeysMissing
 from workers.service import Service
 from workers.settings import Settings
 from workers.sight import tracing
@@ -43,16 +45,37 @@ def run(settings: Settings, host: str, port: int) -> None:
         settings: Whose service.
         host: The address to listen on.
         port: Its port.
+
+    Raises:
+        KeysMissing: the address is not this machine's alone, and there is no key.
     """
+    settings = settings.model_copy(update={"http_host": host})
     _raise_file_limit(settings.http_connections)
     configure(settings, "gateway")
     tracing.begin(settings, "gateway")
     service = Service.connect(settings)
     try:
+        check_keys(service)
         Server(config(create_app(service), settings, host, port)).run()
     finally:
         service.close()
         tracing.end()
+
+
+def check_keys(service: Service) -> None:
+    """Nothing when the gateway may listen where its settings say.
+
+    Raises:
+        KeysMissing: others than this machine reach the address, and there is no key to tell them by.
+    """
+    settings = service.settings
+    open_here = is_loopback(settings.http_host) and not settings.require_key
+    if not open_here and not service.access.keys.any():
+        raise KeysMissing(
+            f"On {settings.http_host} every request needs a key, and there is none yet.",
+            hint="Make one first: phiq key create --name NAME --scope admin --scope jobs:read --scope jobs:write",
+            subject=settings.http_host,
+        )
 
 
 def config(app: FastAPI, settings: Settings, host: str, port: int) -> uvicorn.Config:

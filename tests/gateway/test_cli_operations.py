@@ -133,3 +133,16 @@ def test_workers_tell_what_they_do(run: Run, wait_until: Callable[..., Any]) -> 
         assert job_id in run("workers").out
     finally:
         run("cancel", job_id)
+
+
+def test_stats_tell_what_was_done_and_what_is_so_now(run: Run, dead: str) -> None:
+    found = run("stats", "--since", "1h", "--json").json
+    assert found["kinds"]["complete"]["states"]["dead"] >= 1
+    assert found["dead_letters"] >= 1
+    assert found["slots"] >= 1
+    shown = run("stats", "--since", "8d")
+    assert shown.out.splitlines()[0].split("\t")[:2] == ["kind", "succeeded"]
+    assert "dead letters" in shown.out
+    refused = run("stats", "--since", "yesterday")
+    assert refused.code == 2
+    assert "90m" in refused.err

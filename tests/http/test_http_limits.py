@@ -12,7 +12,7 @@ import pytest
 
 from gateway.http import limits, protocol
 
-HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_headers_of_the_next_request_are_awaited_no_longer(
     dial: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
 ):
     connection = dial()
-    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer(connection)[0] == 200
     monkeypatch.setattr(protocol, "HEADERS_SECONDS", 0.2)
     connection.sendall(b"GET /healthz HTTP/1.1\r\n")
@@ -124,7 +124,7 @@ def test_headers_of_the_next_request_are_awaited_no_longer(
 
 def test_huge_headers_are_refused(dial: Callable[[], socket.socket]):
     connection = dial()
-    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * 70_000)
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Large: " + b"x" * 70_000)
     assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
@@ -138,7 +138,7 @@ def test_a_client_that_takes_nothing_is_cut_off(
     connection.connect(("127.0.0.1", gateway.port))
     wait_until(lambda: len(gateway.server.server_state.connections) == 2, what="it and the client of before are there")
     before = len(gateway.server.server_state.connections)
-    connection.sendall(f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    connection.sendall(f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     wait_until(lambda: len(gateway.server.server_state.connections) < before, 10, "cut off")
     connection.close()
 
@@ -156,7 +156,7 @@ def test_more_connections_than_it_serves_are_told_to_come_back(
         held = [dial() for _ in range(10)]
         wait_until(lambda: len(connections) == 10, what="ten are open")
         late = dial()
-        late.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        late.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         status, problem = answer(late)
         assert (status, problem["code"], problem["retry_after"]) == (503, "busy", 2)
         for one in held:

@@ -73,3 +73,10 @@ def test_openmetrics_when_it_is_asked_for(gateway):
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert samples(answer.text, open_metrics)["phiq_workers_alive",] in (0, 1)
     assert gateway.http.get("/metrics").headers["content-type"].startswith("text/plain")
+
+
+def test_stats_over_http_are_those_of_the_service(gateway):
+    gateway.service.cancel(gateway.submit(delay=100.0))
+    found = gateway.http.get("/v1/stats", params={"seconds": 60}).json()
+    assert found["kinds"]["complete"]["states"]["cancelled"] >= 1
+    assert gateway.http.get("/v1/stats", params={"seconds": -1}).status_code == 400

@@ -106,7 +106,7 @@ def test_a_folder_is_summarised_every_night(service, clock, add, worker, tmp_pat
     task = {"kind": "summarize", "input": {"sentences": 1}}
     batch = {"paths": [str(folder)], "task": task, "to": str(out)}
     add("tickets", cron="0 6 * * 1-5", tz="Europe/Zagreb", batch=batch)
-    ticker = Ticker(service, clock)
+    ticker = Ticker(service, clock, background=True)
 
     def night(due: str) -> None:
         clock.to(due)

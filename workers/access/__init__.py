@@ -1,1 +1,1 @@
-"""Who may do what: keys, scopes and limits."""
+"""Who may do what: keys, scopes, limits, and the log of what was done."""

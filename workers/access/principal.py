@@ -57,6 +57,9 @@ class Principal:
         name: Of the key, for people.
         collections: The only ones it may use; None: all of its tenant.
         origin_limited: A publishable key, seen by everybody who opens a page.
+        origins: The pages that may use it then.
+        visitor: Jobs a minute of one visitor then.
+        address: Jobs a minute of one network address then.
     """
 
     tenant: str
@@ -65,6 +68,9 @@ class Principal:
     name: str = ""
     collections: frozenset[str] | None = None
     origin_limited: bool = False
+    origins: frozenset[str] = frozenset()
+    visitor: int = 0
+    address: int = 0
 
     @classmethod
     def of_machine(cls, tenant: str) -> Principal:

@@ -19,6 +19,10 @@ class Limits(BaseModel):
     queued: int | None = Field(default=None, ge=0, description="jobs waiting at most; 0: no limit")
     running: int | None = Field(default=None, ge=0, description="jobs running at most; 0: no limit")
     share: float | None = Field(default=None, gt=0, le=1000, description="turns against a tenant with share 1")
+    tokens_day: int | None = Field(default=None, gt=0, le=10**15, description="tokens of models in a day (UTC)")
+    tokens_month: int | None = Field(default=None, gt=0, le=10**15, description="tokens of models in a month (UTC)")
+    seconds_day: int | None = Field(default=None, gt=0, le=10**12, description="seconds that jobs ran in a day (UTC)")
+    seconds_month: int | None = Field(default=None, gt=0, le=10**12, description="seconds that jobs ran in a month")
 
 
 class TenantInfo(BaseModel):

@@ -34,6 +34,7 @@ LIGHT = [
     "deaths",
     "suspect",
     "subject",
+    "key",
 ]
 """The fields that a list shows: no contents, no results."""
 
@@ -69,6 +70,7 @@ def to_record(fields: Mapping[str, str | None]) -> JobRecord:
         suspect=fields.get("suspect") == "1",
         subject=fields.get("subject"),
         trace=fields.get("trace"),
+        key=fields.get("key"),
         error=_json(fields, "error"),
         metadata=_json(fields, "metadata") or {},
         job=_json(fields, "job") or {},

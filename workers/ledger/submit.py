@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
-from workers.errors import IdempotencyConflict, JobInvalid, JobTooLarge, QuotaExceeded
+from workers.errors import JobInvalid, JobTooLarge
 from workers.jobs import SINCE, Capability, Job
 from workers.ledger import names, overview, registry
 from workers.ledger.config import LedgerConfig
+from workers.ledger.refusals import refusal
 from workers.ledger.scripts import Scripts, redis_errors
 from workers.payloads import INLINE_VERSION, REFERRED_VERSION, Payloads, attachments
 
@@ -57,15 +58,18 @@ def submit(
         JobInvalid: it holds what can't be written as JSON.
         JobTooLarge: above ``max_job_bytes``.
         IdempotencyConflict: the key (or ``job_id``) belongs to another request.
-        QuotaExceeded: the tenant has as many jobs waiting as it may; ``details["retry_after"]`` is seconds.
+        QuotaExceeded: the tenant has as many jobs waiting as it may, or used its tokens or seconds of the day or month;
+            ``details["retry_after"]`` is seconds.
+        RateLimited: its key has as many jobs as it may, or used its tokens of this minute.
         RedisUnavailable: Redis does not answer; the job may or may not be taken, a key makes asking again safe.
         StorageFull: Redis or the content store takes no more; nothing was accepted.
         ContentUnavailable: the content store does not answer; nothing was accepted.
     """
     unused = {name for name in SINCE if getattr(job, name) == type(job).model_fields[name].default}
     try:
-        # The trace stands beside the job: asking again for the same is the same request, whoever traces it.
-        payload = job.model_dump_json(exclude={*unused, "trace"})
+        # Trace and key stand beside the job: asking again for the same is the same request, whoever traces it, and with
+        # whichever of its tenant's keys.
+        payload = job.model_dump_json(exclude={*unused, "trace", "key"})
     except PydanticSerializationError as error:
         raise JobInvalid(
             "The job holds half a character (a lone surrogate), which is no text.",
@@ -106,6 +110,8 @@ def submit(
         fields["origin"] = job.origin
     if job.webhook:
         fields["webhook"] = job.webhook
+    if job.key:
+        fields["key"] = job.key
     if job.metadata:
         fields["metadata"] = json.dumps(job.metadata)
     flat = [part for pair in fields.items() for part in pair]
@@ -123,26 +129,11 @@ def submit(
         config.tenant_queued,
         *flat,
     )
-    if outcome == "quota":
-        after = _come_back(scripts, config, queue)
-        raise QuotaExceeded(
-            f"The tenant {job.tenant} has {known} jobs waiting; it may have {more[0]}. Nothing was accepted.",
-            hint=f"Come back in {after:.0f} s, when some have started; `phiq tenants` shows all limits.",
-            subject=job.tenant,
-            limit=int(more[0]),
-            queued=int(known),
-            retry_after=after,
-        )
-    if outcome == "conflict":
-        what = f"The idempotency key '{key}'" if key else f"The id {known}"
-        raise IdempotencyConflict(
-            f"{what} was used before for a different request (job {known}).",
-            hint="Use a new key for a new request; the same request with the same key gives the same job.",
-            subject=key or known,
-            job_id=known,
-        )
     if outcome == "same":
         return str(known), None
+    if outcome != "made":
+        after = _come_back(scripts, config, queue) if outcome == "quota" else 0.0
+        raise refusal(outcome, job, known, more, after)
     times = dict(zip(("state", "submitted", "available", "expires", "deadline"), map(str, more), strict=True))
     record = {
         "id": job_id,

@@ -7,6 +7,8 @@ if said then return tonumber(said) end
 local at = job(id)
 local there = at and at.tenant == tenant and (ARGV[4] == '' or at.state == ARGV[4]) and 1 or 0
 if there == 1 then
+  local by = redis.call('HGET', job_key(id), 'key')
+  if by then redis.call('SREM', P .. 'key:jobs:' .. by, id) end
   leave(id)
   if at.state == 'running' then redis.call('PUBLISH', P .. 'signals', 'cancel ' .. id) end
   local mine = at.idem and redis.call('GET', at.idem)

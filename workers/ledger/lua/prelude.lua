@@ -127,6 +127,13 @@ local function put_aside(id, instant)
   watch_limits(id)
 end
 
+-- What is left in a bucket that holds `most` and fills itself within a minute (as in workers/access/lua/prelude.lua).
+local function bucket_left(bucket, field, most)
+  local at = redis.call('HMGET', bucket, field, field .. ':at')
+  if not at[1] then return most end
+  return math.min(most, tonumber(at[1]) + math.max(0, now - tonumber(at[2])) * most / 60000)
+end
+
 -- How long the attempts of a job ran, in ms, since it was submitted or replayed.
 local function time_spent(id)
   local at, sum, names = job(id), 0, {}
@@ -173,6 +180,56 @@ local function count(what, amount)
   if redis.call('HINCRBY', hour, what, amount) == tonumber(amount) then redis.call('PEXPIRE', hour, 691200000) end
 end
 
+-- Year, month and day of now, in UTC: Lua has no calendar inside Redis. (Days are counted from 1 March of year 0.)
+local function date(instant)
+  local days = math.floor(instant / 86400000) + 719468
+  local era = math.floor(days / 146097)
+  local of_era = days - era * 146097
+  local leaps = math.floor(of_era / 1460) - math.floor(of_era / 36524) + math.floor(of_era / 146096)
+  local year = math.floor((of_era - leaps) / 365)
+  local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
+  local march = math.floor((5 * of_year + 2) / 153)
+  local day = of_year - math.floor((153 * march + 2) / 5) + 1
+  local month = march < 10 and march + 3 or march - 9
+  return string.format('%04d-%02d', year + era * 400 + (month <= 2 and 1 or 0), month), string.format('%02d', day)
+end
+
+local QUOTAS = {'tokens_day', 'tokens_month', 'seconds_day', 'seconds_month'}
+
+-- Counts what a job used, in the same step as its end, so that it is counted once: for its tenant and for its key, by
+-- the day and month in which it ended. Only where somebody asks: jobs with a key, and tenants with such a quota.
+local function account(id, usage)
+  local at = job(id)
+  local key = redis.call('HGET', job_key(id), 'key')
+  if not key then
+    local quotas, some = redis.call('HMGET', P .. 'quota:' .. at.tenant, unpack(QUOTAS)), false
+    for _, most in ipairs(quotas) do some = some or most end
+    if not some then return end
+  end
+  local prompt, completion = string.match(usage or '', '^(%d+) (%d+)$')
+  prompt, completion = tonumber(prompt or '0'), tonumber(completion or '0')
+  local spent = time_spent(id)
+  local month, day = date(now)
+  local places = {P .. 'usage:tenant:' .. at.tenant .. ':' .. month}
+  if key then table.insert(places, P .. 'usage:key:' .. key .. ':' .. month) end
+  for _, place in ipairs(places) do
+    for what, amount in pairs({jobs = 1, prompt = prompt, completion = completion, ms = spent}) do
+      redis.call('HINCRBY', place, what, amount)
+      redis.call('HINCRBY', place, day .. ':' .. what, amount)
+    end
+    redis.call('PEXPIRE', place, 34560000000)
+  end
+  if not key then return end
+  redis.call('SREM', P .. 'key:jobs:' .. key, id)
+  local most = tonumber(redis.call('HGET', P .. 'key:' .. key, 'tokens') or '0')
+  if most > 0 and prompt + completion > 0 then
+    -- Nobody knows before what a job will use, so it is taken afterwards: the key waits until the debt is filled up.
+    local have = math.max(-10 * most, bucket_left(P .. 'key:rate:' .. key, 'tokens', most) - prompt - completion)
+    redis.call('HSET', P .. 'key:rate:' .. key, 'tokens', tostring(have), 'tokens:at', now)
+    redis.call('PEXPIRE', P .. 'key:rate:' .. key, math.ceil((most - have) * 60000 / most) + 120000)
+  end
+end
+
 -- Ends a job for good. What is left of it goes after the time its submitter was promised; a dead letter after `keep`.
 -- `usage`: tokens of the prompt and of the completion, as two numbers with a space between; nothing when not known.
 local function finish(id, state, keep, usage)
@@ -197,6 +254,49 @@ local function finish(id, state, keep, usage)
   local about = redis.call('HMGET', key, 'kind', 'model')
   local model = label(about[2] or 'other', state == 'succeeded')
   count('jobs ' .. (about[1] or 'other') .. ' ' .. state .. ' ' .. model, 1)
+  account(id, usage)
+end
+
+-- Which quota of its day or month a tenant has used up, how much that is, and ms until it is new; nothing when none.
+local function used_up(tenant)
+  local own, some = redis.call('HMGET', P .. 'quota:' .. tenant, unpack(QUOTAS)), false
+  for _, most in ipairs(own) do some = some or most end
+  if not some then return nil end
+  local month, day = date(now)
+  local place = P .. 'usage:tenant:' .. tenant .. ':' .. month
+  local have = redis.call('HMGET', place, 'prompt', 'completion', 'ms', day .. ':prompt', day .. ':completion', day .. ':ms')
+  for i = 1, 6 do have[i] = tonumber(have[i] or '0') end
+  local used = {have[4] + have[5], have[1] + have[2], have[6] / 1000, have[3] / 1000}
+  for i, name in ipairs(QUOTAS) do
+    local most = tonumber(own[i] or '')
+    if most and used[i] >= most then
+      local anew = (math.floor(now / 86400000) + 1) * 86400000
+      while (i == 2 or i == 4) and date(anew) == month do anew = anew + 86400000 end
+      return name, most, anew - now
+    end
+  end
+  return nil
+end
+
+-- Which limit a key is at: 'jobs' or 'tokens', how many there are, how many may be, ms until there may be room.
+local function key_full(key)
+  local own = redis.call('HMGET', P .. 'key:' .. key, 'jobs', 'tokens')
+  local jobs, tokens = tonumber(own[1] or '0'), tonumber(own[2] or '0')
+  local mine = P .. 'key:jobs:' .. key
+  if jobs > 0 and redis.call('SCARD', mine) >= jobs then
+    -- Some may have ended unseen: by a worker of an earlier version, or while Redis was set back.
+    for _, id in ipairs(redis.call('SRANDMEMBER', mine, 100)) do
+      local state = redis.call('HGET', job_key(id), 'state')
+      if state ~= 'queued' and state ~= 'running' and state ~= 'delayed' then redis.call('SREM', mine, id) end
+    end
+    local have = redis.call('SCARD', mine)
+    if have >= jobs then return 'jobs', have, jobs, 2000 end
+  end
+  if tokens > 0 then
+    local have = bucket_left(P .. 'key:rate:' .. key, 'tokens', tokens)
+    if have <= 0 then return 'tokens', 0, tokens, math.ceil((1 - have) * 60000 / tokens) end
+  end
+  return nil
 end
 
 -- The worker beside which a process with a single suspect runs, by the name of that process; nil for workers.

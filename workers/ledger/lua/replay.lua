@@ -28,6 +28,8 @@ redis.call('PERSIST', P .. 'events:' .. id)
 redis.call('XTRIM', P .. 'events:' .. id, 'MAXLEN', 0)
 redis.call('DEL', P .. 'text:' .. id)
 if had_text then tell(id, 'restarted') end
+local by = redis.call('HMGET', key, 'key', 'origin')
+if by[1] and not by[2] then redis.call('SADD', P .. 'key:jobs:' .. by[1], id) end
 enqueue(id)
 tell(id, 'state', 's', 'queued')
 return {'1', 'queued'}

@@ -1,6 +1,7 @@
 -- ARGV: id, tenant, queue, idempotency key or '', fingerprint, then durations in ms (delay, expires or '',
 -- deadline or ''), jobs that a tenant without limits of its own may have waiting (0: no limit), then field, value, …
--- of the record. Returns {made, id, state and times}, {same|conflict, id} or {quota, jobs waiting, limit}.
+-- of the record. Returns {made, id, state and times}, {same|conflict, id}, {quota, jobs waiting, limit},
+-- {used, quota, limit, ms until it is new} or {jobs|tokens, jobs there are, limit, ms until there may be room}.
 -- The first write is one that Redis refuses when it is full, so a refused job leaves nothing behind.
 local id, tenant, queue, idem, print = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = job_key(id)
@@ -23,6 +24,17 @@ if most > 0 then
   local have = queued_of(tenant)
   if have >= most then return {'quota', have, most} end
 end
+local used, of, anew = used_up(tenant)
+if used then return {'used', used, of, anew} end
+local by, origin
+for i = 10, #ARGV, 2 do
+  if ARGV[i] == 'key' then by = ARGV[i + 1] elseif ARGV[i] == 'origin' then origin = ARGV[i + 1] end
+end
+-- What a batch or a schedule submits is held back by its own windows; its key has not asked for it just now.
+if by and not origin then
+  local what, have, may, wait = key_full(by)
+  if what then return {what, have, may, wait} end
+end
 local at = {
   state = 'queued', tenant = tenant, queue = queue, submitted = now, attempt = 0, tries = 0, offset = 0,
   expires = ARGV[7] ~= '' and now + ARGV[7] or nil, deadline = ARGV[8] ~= '' and now + ARGV[8] or nil
@@ -36,6 +48,7 @@ if idem ~= '' then
 end
 if at.expires then set(id, 'expires', at.expires) end
 if at.deadline then set(id, 'deadline', at.deadline) end
+if by and not origin then redis.call('SADD', P .. 'key:jobs:' .. by, id) end
 redis.call('ZADD', P .. 'jobs:' .. tenant, now, id)
 redis.call('SADD', P .. 'tenants', tenant)
 if tonumber(ARGV[6]) > 0 then
