@@ -24,6 +24,7 @@ from gateway.cli import (
     serve,
     stats,
     tenants,
+    webhook,
     work,
 )
 
@@ -42,6 +43,7 @@ for family in (
     jobs,
     batches,
     schedule,
+    webhook,
     models,
     fleet,
     stats,

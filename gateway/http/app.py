@@ -31,6 +31,7 @@ from gateway.http import (
     search,
     stats,
     watch,
+    webhooks,
 )
 from gateway.http.guard import Guard
 from gateway.openai import batches, files
@@ -55,6 +56,7 @@ ROUTERS: tuple[ModuleType, ...] = (
     schedules,
     search,
     stats,
+    webhooks,
 )
 """Modules with a ``router``.
 

@@ -390,3 +390,22 @@ def test_deliveries_are_bounded(add, ledger, client, webhooks, monkeypatch):
         emit(ledger, "default", "batch.completed", str(n), {"n": n})
     assert [one.data["n"] for one in webhooks.deliveries("default")] == [8, 7, 6, 5, 4]
     assert len(client.keys("phiq:webhook:delivery:*")) == 5
+
+
+def test_erase_takes_what_was_told_of_the_jobs(add, end, ledger, client, webhooks, deliverer):
+    from workers.webhooks import keeping
+
+    add()
+    add(tenant="other")
+    hers, his, others = end(), end(), end(tenant="other")
+    assert keeping.erase(ledger, "default", {hers.id}, dry_run=True) == 1
+    assert keeping.erase(ledger, "default", {hers.id}) == 1
+    assert {one.job for one in webhooks.deliveries("default")} == {his.id}
+    assert keeping.erase(ledger, "default", None) == 1
+    assert webhooks.known("default") == []
+    assert {fields["id"] for _, fields in client.xrange("phiq:outbox")} == {others.id}
+    left = [key for key in client.keys("phiq:webhook:*") if "default" in key and ":due:" not in key]
+    assert left == []
+    assert deliverer.once() == 1
+    assert webhooks.deliveries("other")[0].state == "delivered"
+    assert [key for key in client.keys("phiq:webhook:*") if "default" in key] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from workers.ledger.scripts import redis_errors
 from workers.schedules.refs import attached
 from workers.schedules.store import Store
 from workers.settings import Settings
+from workers.webhooks import keeping as webhooks
 
 _ROUNDS = 10
 _STOP_SECONDS = 20.0
@@ -40,6 +41,7 @@ class Erased:
     schedules: int = 0
     batches: int = 0
     files: int = 0
+    webhooks: int = 0
     passages: int = 0
     collections: int = 0
     contents: int = 0
@@ -87,6 +89,7 @@ def _count(have: Servers, scope: Scope, done: Erased) -> None:
     done.batches, done.files = len(held.batches), len(held.files)
     refs = batch_refs_of(batches, held)
     ids = set(find.jobs_of(have.ledger, scope, sources)) | set(job_ids(batches, held, scope.tenant))
+    done.webhooks = webhooks.erase(have.ledger, scope.tenant, _told(scope, ids), dry_run=True)
     for job_id in ids:
         done.jobs += 1
         done.stopped += not have.ledger.get(job_id, scope.tenant).state.final
@@ -94,6 +97,11 @@ def _count(have: Servers, scope: Scope, done: Erased) -> None:
     if refs:
         beside = frozenset(ids) | {one.id for one in held.batches} | {one.id for one in held.files}
         done.contents = len(refs - marked(have.ledger.scripts, have.payloads, beside))
+
+
+def _told(scope: Scope, ids: Collection[str]) -> Collection[str] | None:
+    """The jobs whose deliveries go; None: all of the tenant. A job that is gone may have some left."""
+    return None if scope.whole else {*ids, *([scope.job] if scope.job else [])}
 
 
 def _brought(have: Servers, scope: Scope) -> Sources:
@@ -190,6 +198,7 @@ class _Run:
         self._remember((one.kept.collection, name) for one in meant for name in one.sources)
         ids = list(find.jobs_of(self._have.ledger, self._scope, self._remembered()))
         self._stop(ids)
+        self._done.webhooks += webhooks.erase(self._have.ledger, self._scope.tenant, _told(self._scope, ids))
         progress = False
         for done, one in enumerate(meant, 1):
             problem = documents.delete(self._have.keep, self._client, self._prefix, one)
