@@ -11,7 +11,7 @@ from gateway.http import peer
 from knowledge.errors import PhiqError
 from workers.access.gate import check_origin, headers
 from workers.access.principal import KeyMissing, Principal, RateLimited, ScopeMissing
-from workers.access.stamp import asking
+from workers.access.stamp import asking, collection_allowed
 from workers.access.tokens import looks_like_one
 from workers.service import Service
 
@@ -107,8 +107,10 @@ async def _page(request: Request, service: Service, who: Principal) -> None:
 
 async def _narrow(request: Request, service: Service, who: Principal) -> None:
     """A key for some collections sees the jobs it submitted itself: others hold words of other collections."""
-    from workers.access.stamp import collection_allowed
-
+    if route_of(request) == "/v1/dead":
+        raise ScopeMissing(
+            "A key for some collections can't list dead letters.", hint="GET /v1/jobs?state=dead lists its own."
+        )
     for name in ("collection", "collection_name"):
         if name in request.path_params:
             collection_allowed(who, str(request.path_params[name]))

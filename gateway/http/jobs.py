@@ -13,6 +13,7 @@ from gateway.http import problems
 from gateway.http.depends import FanoutDep, ServiceDep, allow
 from gateway.http.examples import JOBS, RECORD, WAITING
 from workers.access.principal import Principal, ScopeMissing
+from workers.errors import JobInvalid
 from workers.jobs import Job, JobRecord, Lane, State, Waiting
 from workers.ledger.pages import JobFilter
 
@@ -47,6 +48,9 @@ def submit(
     ] = None,
 ) -> JobRecord:
     """Submit a job. With an idempotency key, asking again gives the job there is, as it is by then."""
+    if job.origin is not None or job.key is not None:
+        name = "origin" if job.origin is not None else "key"
+        raise JobInvalid(f"The field {name} is phiq's own.", hint=f"Leave {name} out.", field=name)
     changes: dict[str, object] = {"tenant": _tenant(job, who)}
     if idempotency_key is not None and job.idempotency_key is None:
         changes["idempotency_key"] = idempotency_key
@@ -74,7 +78,10 @@ def index(
     before: Annotated[str | None, Query(max_length=64, description="a job's id: only earlier ones")] = None,
 ) -> JobPage:
     """Jobs, the latest first. A page may be short, even empty, and still have a next one."""
-    wanted = JobFilter(frozenset(state or ()), kind, model, lane and lane.value, subject, _sane(since), _sane(until))
+    # A key for some collections sees the jobs it submitted: others hold words of other collections.
+    key = who.key_id if who.collections is not None else None
+    lane_name = lane and lane.value
+    wanted = JobFilter(frozenset(state or ()), kind, model, lane_name, subject, key, _sane(since), _sane(until))
     found = service.page(wanted, who.tenant, limit, before, _LOOK)
     if found.next is not None:
         url = request.url.include_query_params(before=found.next)

@@ -9,7 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
 
+from gateway.http.app import create_app
 from workers.access.key import ApiKey, KeySpec
 from workers.service import Service
 from workers.settings import Settings
@@ -43,30 +46,39 @@ def make_key(service: Service) -> Callable[..., tuple[ApiKey, str]]:
     return make
 
 
+@pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    """A loop in a thread."""
+    with start_blocking_portal() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def app(service: Service, portal: BlockingPortal) -> Iterator[FastAPI]:
+    """The application, as while it runs."""
+    made = create_app(service)
+    with portal.wrap_async_context_manager(made.router.lifespan_context(made)):
+        yield made
+
+
 @pytest.fixture
-def http(service: Service) -> Callable[..., Any]:
-    """Asks the application, without a socket: ``http("GET", "/v1/jobs", key=text)``; ``client`` is the peer."""
-    import anyio
-
-    from gateway.http.app import create_app
-
-    app = create_app(service)
+def http(app: FastAPI, portal: BlockingPortal) -> Callable[..., httpx.Response]:
+    """Asks the application, without a socket: ``http("GET", "/v1/jobs", text_of_key)``; ``client`` is the peer."""
 
     def ask(
         method: str,
         path: str,
         key: str = "",
         client: tuple[str, int] = ("127.0.0.1", 5000),
-        base: str = "http://127.0.0.1:8420",
         headers: dict[str, str] | None = None,
         **more: Any,
     ) -> httpx.Response:
         async def go() -> httpx.Response:
             transport = httpx.ASGITransport(app, client=client)
             sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
-            async with httpx.AsyncClient(transport=transport, base_url=base) as sender:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8420") as sender:
                 return await sender.request(method, path, headers=sent, **more)
 
-        return anyio.run(go)
+        return portal.call(go)
 
     return ask

@@ -17,6 +17,8 @@ from workers.jobs import Name
 
 PUBLISHABLE_SCOPES = frozenset({"jobs:read", "jobs:write"})
 """What a key in a page has; which jobs and routes it may use is narrower still, see `workers.access.stamp`."""
+NARROW_SCOPES = PUBLISHABLE_SCOPES | {"documents:read", "documents:write", "models:read"}
+"""What a key for some collections may have: batches and schedules work without it, on whatever they name."""
 _COLLECTION = Annotated[str, Field(min_length=1, max_length=200)]
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
 
@@ -72,6 +74,8 @@ class KeySpec(BaseModel):
                 raise ValueError("a publishable key has the scopes jobs:read and jobs:write, no others")
         elif self.origins:
             raise ValueError("only publishable keys have origins")
+        if self.collections is not None and "scopes" in self.model_fields_set and (more := self.scopes - NARROW_SCOPES):
+            raise ValueError(f"a key for some collections can't have the scope {min(more)}")
         return self
 
 
@@ -104,7 +108,8 @@ class ApiKey(BaseModel):
 
 def fields_of(spec: KeySpec) -> dict[str, str]:
     """The hash in Redis, but for what is given by its clock."""
-    scopes = PUBLISHABLE_SCOPES if spec.publishable else spec.scopes
+    scopes = spec.scopes if spec.collections is None else spec.scopes & NARROW_SCOPES
+    scopes = PUBLISHABLE_SCOPES if spec.publishable else scopes
     return {
         "kind": "pk" if spec.publishable else "sk",
         "tenant": spec.tenant,

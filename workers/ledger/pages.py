@@ -25,6 +25,7 @@ class JobFilter:
         model: Run, or to be run, on this engine URI.
         lane: Of this lane.
         subject: About this subject.
+        key: Submitted with the API key of this id.
         since: Submitted then or later.
         until: Submitted before then.
     """
@@ -34,6 +35,7 @@ class JobFilter:
     model: str | None = None
     lane: str | None = None
     subject: str | None = None
+    key: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -44,6 +46,7 @@ class JobFilter:
             (self.model, "model"),
             (self.lane, "lane"),
             (self.subject, "subject"),
+            (self.key, "key"),
         )
         return (
             all(wanted in (None, fields[name]) for wanted, name in named)
