@@ -11,6 +11,7 @@ import yaml
 
 from workers import __main__ as entry
 from workers.settings import Settings
+from workers.stack.members import GatewayMember
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
@@ -25,7 +26,7 @@ def substituted(text: object) -> str:
 
 
 def test_the_parts_of_the_card_are_there() -> None:
-    assert {"redis", "chroma", "ollama", "worker", "beat"} <= set(LASTING)
+    assert {"redis", "chroma", "ollama", "worker", "beat", "gateway"} <= set(LASTING)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -62,6 +63,7 @@ def test_health_checks_and_commands_of_ours_are_ones_that_exist() -> None:
             assert test[5] == name
     assert SERVICES["worker"]["command"] == ["python", "-m", "workers", "worker"]
     assert SERVICES["beat"]["command"] == ["python", "-m", "workers", "beat"]
+    assert SERVICES["gateway"]["command"] == ["phiq", "serve"]
 
 
 @pytest.mark.parametrize("name", list(SERVICES))
@@ -82,6 +84,9 @@ def test_nothing_is_published_beyond_loopback(name: str) -> None:
 def test_only_what_pulls_models_has_a_way_out() -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {"ollama", "phiq"}
+    front = COMPOSE["networks"]["front"]["driver_opts"]
+    assert front == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    assert {name for name, service in SERVICES.items() if "front" in service["networks"]} == {"gateway"}
 
 
 def test_no_secret_is_written_down() -> None:
@@ -100,6 +105,13 @@ def test_redis_promises_what_the_pages_say() -> None:
 def test_volumes_are_declared_and_used() -> None:
     used = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
     assert used == set(COMPOSE["volumes"])
+
+
+def test_a_gateway_gets_longer_to_end_than_its_requests() -> None:
+    from gateway.http import serve
+
+    assert float(SERVICES["gateway"]["stop_grace_period"].removesuffix("s")) >= serve._GRACE + 5
+    assert GatewayMember.grace >= serve._GRACE + 5
 
 
 def test_a_worker_gets_longer_to_end_than_its_drain() -> None:
