@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.http import problems
@@ -33,6 +33,12 @@ class ScheduleNew(ScheduleSpec):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     name: Name
     paused: bool = Field(default=False, description="not due until it is resumed")
+
+
+class ScheduleChange(ScheduleSpec):
+    """The fields that are to change."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 7 * * *"}]})
 
 
 class ScheduleView(Schedule):
@@ -82,12 +88,13 @@ def show(name: str, service: ServiceDep, who: Who) -> ScheduleView:
 @router.patch("/{name}", responses=problems.responses(404, 413, 507))
 def change(
     name: str,
-    changes: Annotated[dict[str, Any], Body(examples=[{"cron": "0 7 * * *"}], max_length=20)],
+    changes: ScheduleChange,
     service: ServiceDep,
     who: Who,
 ) -> ScheduleView:
     """Change some fields of a schedule; a new time takes the place of the old one, new work that of the old."""
-    return _view(service.schedules.change(name, changes, who.tenant, key=who.key_id, remote=True))
+    given = changes.model_dump(exclude_unset=True)
+    return _view(service.schedules.change(name, given, who.tenant, key=who.key_id, remote=True))
 
 
 @router.delete("/{name}", status_code=204, responses=problems.responses(404))

@@ -47,6 +47,7 @@ def faces(expression: str, name: str, start: str, count: int) -> list[str]:
             "2026-10-25T01:45",
             ["25 02:30 +0200", "25 02:30 +0100", "25 03:30 +0100"],
         ),
+        ("*/15 2 * * *", "Europe/Zagreb", "2026-10-25T02:50", ["25 02:00 +0100", "25 02:15 +0100"]),
         # Clocks that move by half an hour (cronsim's own code leaves 03:00 and 03:20 out).
         ("*/20 3 * * *", "Australia/Lord_Howe", "2026-10-03T12:00", ["04 03:00 +1100", "04 03:20 +1100"]),
         ("*/15 1 * * *", "Australia/Lord_Howe", "2026-04-05T01:20", ["05 01:30 +1100", "05 01:45 +1100"]),
