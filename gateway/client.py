@@ -32,6 +32,7 @@ from agents.contract import (
 )
 from gateway.errors import error_from
 from gateway.shorthand import Kind, build_job
+from gateway.text import Text
 from knowledge.errors import PhiqError
 from workers.errors import JobCancelled, JobExpired
 from workers.jobs import Event, Job, JobRecord, State, Waiting
@@ -76,16 +77,9 @@ class ClientJob(Generic[R_co]):
         Raises:
             PhiqError: the job's error, after the text there was.
         """
-        shown = ""
+        text = Text()
         for event in self.events():
-            if event.type == "delta":
-                shown += event.text
-                yield event.text
-            elif event.type == "restarted":
-                shown = ""
-            elif event.type == "snapshot":
-                fresh = event.text.removeprefix(shown) if event.text.startswith(shown) else event.text
-                shown = event.text
+            if fresh := text.take(event):
                 yield fresh
         raise_for_state(self.record)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import time
 from collections.abc import Collection, Iterator
 from functools import cached_property
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from agents.contract import Attachment
-from gateway.remote import answers, calls, patience
+from gateway.remote import answers, calls, patience, wire
 from gateway.remote.address import Address
 from gateway.remote.calls import Call
 from gateway.remote.errors import not_over_http
@@ -29,8 +29,6 @@ T = TypeVar("T")
 _Records = list[JobRecord]  # inside the class `list` is the method
 _Events = Iterator[Event]
 
-CONNECT, READ = 5.0, 30.0
-"""Seconds to connect, and to wait for an answer."""
 LOOK = 20.0
 """Seconds that one request waits for a job's end."""
 
@@ -114,7 +112,7 @@ class HttpService:
         from httpx_sse import EventSource
 
         place = Place(after, self.address.base, self.patience)
-        timeout = httpx.Timeout(READ, connect=CONNECT, read=SILENCE)
+        timeout = httpx.Timeout(wire.READ, connect=wire.CONNECT, read=SILENCE)
         while not place.ended():
             error: PhiqError | None = None
             try:
@@ -130,7 +128,7 @@ class HttpService:
                         if place.ended():
                             return
             except httpx.HTTPError as broken:
-                error = _away(self.address.base, broken)
+                error = wire.broken(self.address.base, broken)
             except PhiqError as refused:
                 error = refused
             time.sleep(place.lost(error))
@@ -208,12 +206,7 @@ class HttpService:
     def _http(self) -> httpx.Client:
         import httpx
 
-        return httpx.Client(
-            base_url=self.address.base,
-            headers=self.address.headers,
-            timeout=httpx.Timeout(READ, connect=CONNECT),
-            trust_env=not self.address.loopback,
-        )
+        return httpx.Client(**wire.options(self.address))
 
     def _ask(self, call: Call[T]) -> T:
         import tenacity
@@ -226,27 +219,10 @@ class HttpService:
     def _send(self, call: Call[T]) -> T:
         import httpx
 
-        timeout = httpx.Timeout(READ, connect=CONNECT, read=READ + call.seconds)
-        stream = call.open() if call.open is not None else io.BytesIO()
+        stream = call.open() if call.open is not None else None
         try:
-            with stream:
-                answer = self._http.request(
-                    call.method,
-                    call.path,
-                    params=call.query,
-                    json=call.json,
-                    content=stream if call.open is not None else None,
-                    headers=dict(call.headers),
-                    timeout=timeout,
-                )
+            with stream or contextlib.nullcontext():
+                answer = self._http.request(**wire.request(call), content=stream)
         except httpx.HTTPError as broken:
-            raise _away(self.address.base, broken) from broken
+            raise wire.broken(self.address.base, broken) from broken
         return answers.value(answer.status_code, answer.headers, answer.content, self.address.base, call.read)
-
-
-def _away(base: str, broken: Exception) -> PhiqError:
-    """The border: what the HTTP library says, as ours."""
-    import httpx
-
-    never_sent = isinstance(broken, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return answers.away(base, str(broken) or type(broken).__name__, sent=not never_sent)
