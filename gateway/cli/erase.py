@@ -77,6 +77,7 @@ def _tell(io: Io, done: Erased) -> None:
         f"{done.batches} batches",
         f"{done.files} files of batches",
         f"{done.webhooks} webhook deliveries",
+        f"{done.keys} API keys",
         f"{done.passages} passages" + (f" in {done.collections} whole collections" if done.collections else ""),
         f"{done.contents} files of the content store",
     ]

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     group = bare_list(help="List tenants, or limit one: phiq tenants, phiq tenants limit NAME.")
     command(group, "list")(list_tenants)
     command(group, "limit")(limit)
+    command(group, "usage")(usage)
     app.add_typer(group, name="tenants", rich_help_panel=PANEL)
 
 
@@ -97,6 +98,38 @@ def limit(
             f"{name}: at most {_most(limits.queued)} queued and {_most(limits.running)} running, "
             f"share {limits.share or 1:g}{_quotas(limits)}"
         )
+
+
+def usage(
+    io: Io,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The tenant; left out: PHIQ_TENANT.")] = None,
+    key: Annotated[str | None, typer.Option(help="A key's id or prefix, instead of a tenant.")] = None,
+    month: Annotated[str | None, typer.Option(help="Such as 2026-10 (UTC); left out: this one.")] = None,
+) -> None:
+    """Show what a tenant, or a key, used this month and today: jobs, tokens, seconds.
+
+    Counted are jobs that have ended: those with a key, and all of a tenant since it has a quota.
+    """
+    import re
+
+    from gateway.cli.connection import connect, settings
+    from gateway.errors import UsageInvalid
+
+    if month is not None and not re.fullmatch(r"\d{4}-\d{2}", month):
+        raise UsageInvalid(f"'{month[:20]}' is no month.", hint="Write it as 2026-10.")
+    access = connect().service.access
+    key_id = access.keys.get(key).id if key else ""
+    whose = name or settings().tenant
+    found = access.usage("" if key_id else whose, key=key_id, month=month or "")
+    if io.json:
+        io.document(found.model_dump(mode="json"))
+        return
+    rows = [
+        (span, f"{used.jobs:,}", f"{used.prompt_tokens:,}", f"{used.completion_tokens:,}", f"{used.seconds:,.1f}")
+        for span, used in ((found.month, found.of_month), (found.day, found.of_day))
+        if span == found.month or month in (None, found.day[:7])
+    ]
+    io.table(("when (UTC)", "jobs", "prompt tokens", "completion tokens", "seconds"), rows)
 
 
 def _quotas(limits: Limits) -> str:

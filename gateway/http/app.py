@@ -30,6 +30,7 @@ from gateway.http import (
     schedules,
     search,
     stats,
+    usage,
     watch,
     webhooks,
 )
@@ -56,6 +57,7 @@ ROUTERS: tuple[ModuleType, ...] = (
     schedules,
     search,
     stats,
+    usage,
     webhooks,
 )
 """Modules with a ``router``.

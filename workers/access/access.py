@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from workers.access import usage
 from workers.access.audit import Audit
 from workers.access.gate import Gate
 from workers.access.key import ApiKey, KeySpec
 from workers.access.keyring import OVERLAP, Keyring
 from workers.access.scripts import AccessScripts
+from workers.access.usage import Usage
 
 if TYPE_CHECKING:
     import redis
@@ -24,6 +26,7 @@ class Access:
     """
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self._client, self._prefix = client, prefix
         self._scripts = AccessScripts(client, prefix)
         self.keys = Keyring(self._scripts)
         self.audit = Audit(client, prefix)
@@ -32,6 +35,16 @@ class Access:
     def gate(self) -> Gate:
         """Remembers for this process which keys it has just looked at."""
         return Gate(self._scripts)
+
+    def usage(self, tenant: str = "", *, key: str = "", month: str = "") -> Usage:
+        """What a tenant or a key has used; see `workers.access.usage.read`."""
+        return usage.read(self._client, self._prefix, tenant=tenant, key=key, month=month)
+
+    def forget(self, tenant: str) -> int:
+        """Delete a tenant's keys and what was counted of it; returns how many keys."""
+        ids = [key.id for key in self.keys.list(tenant)]
+        usage.forget(self._client, self._prefix, tenant, ids)
+        return self.keys.forget(tenant)
 
     def create(self, spec: KeySpec) -> tuple[ApiKey, str]:
         """Make a key; its text is given this once."""

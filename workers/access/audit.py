@@ -52,7 +52,7 @@ class AuditEntry(BaseModel):
     id: str
     at: datetime
     who: str
-    """``key ID (NAME)``, or ``user NAME`` for somebody at a machine that reaches Redis."""
+    """``key ID``, or ``user NAME`` for somebody at a machine that reaches Redis."""
     tenant: str = ""
     action: str
     subject: str = ""
@@ -138,7 +138,8 @@ def who() -> str:
     """Whoever acts now: the key behind a request, or the user of this machine."""
     principal = asking.get()
     if principal is not None and principal.key_id is not None:
-        return f"key {principal.key_id}" + (f" ({principal.name})" if principal.name else "")
+        # Not the key's name: it may be a person's, and this log outlives an erase.
+        return f"key {principal.key_id}"
     try:
         return f"user {getpass.getuser()}"
     except (KeyError, OSError):

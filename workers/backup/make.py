@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from workers.access.audit import Audit
 from workers.backup import documents, manifest, redis_dump
 from workers.backup.archive import Writer, spool
 from workers.backup.manifest import Manifest
@@ -86,6 +87,7 @@ def backup(
             writer.finish(about)
             made.manifest = about
             made.size = target.stat().st_size
+            Audit(have.client, settings.key_prefix).did("backup", target.name)
             return made
     finally:
         writer.abandon()

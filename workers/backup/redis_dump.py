@@ -20,7 +20,7 @@ _AT_ONCE = 500
 _LONGEST_KEY = 4096
 _LONGEST_VALUE = 1 << 32
 _LEFT_OUT = ("workers", "seen", "boot", "pause", "beat:lock", "beat::lock")
-_LEFT_OUT_BELOW = ("op:", "keeping:", "writer:", "broker:phiq.worker.")
+_LEFT_OUT_BELOW = ("op:", "keeping:", "writer:", "broker:phiq.worker.", "key:rate:")
 """What belongs to the processes of one moment. A worker's list, a lock or a nonce of then is of no use later."""
 
 _IN_SCRIPT, _LARGE = 200, 262_144

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.keep import Keep
+from workers.access.audit import Audit
 from workers.backup import documents, manifest, redis_dump
 from workers.backup.archive import Reader, disk_errors
 from workers.backup.errors import BackupInvalid, BackupRefused
@@ -75,6 +76,7 @@ def restore(
         if models:
             _models(settings, reader, done, tell)
         _queue(have, reader, done, tell)
+        Audit(have.client, settings.key_prefix).did("restore", source.name)
     return done
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from knowledge.errors import PhiqError
+from workers.access.access import Access
+from workers.access.audit import Audit
 from workers.backup.make import OnProgress, quiet
 from workers.backup.servers import Servers, servers
 from workers.batches.store import Batches
@@ -42,6 +44,7 @@ class Erased:
     batches: int = 0
     files: int = 0
     webhooks: int = 0
+    keys: int = 0
     passages: int = 0
     collections: int = 0
     contents: int = 0
@@ -72,6 +75,9 @@ def erase(settings: Settings, scope: Scope, *, dry_run: bool = False, on_progres
             return done
         with keeping_lock(have.client, settings.key_prefix):
             _Run(have, scope, done, tell).go()
+            # Without the words that were to go: a subject or a document's name may be a person's.
+            outcome = "partly" if done.unreachable else "done"
+            Audit(have.client, settings.key_prefix).did("erase", scope.kind, tenant=scope.tenant, outcome=outcome)
     return done
 
 
@@ -84,6 +90,7 @@ def _count(have: Servers, scope: Scope, done: Erased) -> None:
         done.passages += len(meant.ids)
         done.collections += meant.whole
         sources |= {(meant.kept.collection, name) for name in meant.sources}
+    done.keys = len(Access(have.client, settings.key_prefix).keys.list(scope.tenant)) if scope.whole else 0
     batches = Batches(have.ledger, settings)
     held = find_batches(batches, scope, sources)
     done.batches, done.files = len(held.batches), len(held.files)
@@ -148,6 +155,8 @@ class _Run:
             batches = self._batches()
             if not self._round() and not messages and not schedules and not batches:
                 break
+        if self._scope.whole:
+            self._done.keys = Access(self._client, self._prefix).forget(self._scope.tenant)
         self._contents()
         self._await_workers()
         with redis_errors():

@@ -48,6 +48,12 @@ class Scope:
         return self.subject is self.job is self.source is self.collection is None
 
     @property
+    def kind(self) -> str:
+        """What is meant, without its name."""
+        names = ("subject", "job", "source", "collection")
+        return next((name for name in names if getattr(self, name) is not None), "tenant")
+
+    @property
     def key(self) -> str:
         """A name for it that holds none of its words."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32]
