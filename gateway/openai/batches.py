@@ -176,7 +176,7 @@ def shown(record: BatchRecord) -> Batch:
         request_counts=Counts(total=record.total, completed=record.completed, failed=record.failed),
         usage={
             "input_tokens": usage.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": usage.completion_tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": usage.prompt_tokens + usage.completion_tokens,

@@ -77,6 +77,43 @@ def test_a_running_batch_keeps_its_file_and_is_cancelled(client, wait_until):
     assert (error["custom_id"], error["error"]["code"]) == ("s", "batch_cancelled")
 
 
+def test_lines_of_openais_endpoints_are_answered_in_its_shapes(client, wait_until):
+    bodies = {
+        "/v1/chat/completions": {
+            "model": "fake:echo",
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "one two"}]}],
+            "max_tokens": 1,
+        },
+        "/v1/completions": {"model": "fake:echo", "prompt": "one two"},
+        "/v1/responses": {"model": "fake:echo", "input": "one two", "instructions": "Echo."},
+        "/v1/embeddings": {"model": "any", "input": ["one", "two"]},
+    }
+    batches = {}
+    for url, body in bodies.items():
+        found = [{"custom_id": "good", "method": "POST", "url": url, "body": body}]
+        found += [{"custom_id": "bad", "method": "POST", "url": url, "body": body | {"surprise": 1}}]
+        data = "".join(json.dumps(one) + "\n" for one in found).encode()
+        file = client.files.create(file=("in.jsonl", data), purpose="batch")
+        batches[url] = client.batches.create(input_file_id=file.id, endpoint=url, completion_window="24h")
+    answers = {}
+    for url, batch in batches.items():
+        done = ended(client, batch.id, wait_until)
+        assert (done.request_counts.completed, done.request_counts.failed) == (1, 1)
+        line = json.loads(client.files.content(done.output_file_id).text)
+        assert (line["custom_id"], line["response"]["status_code"], line["error"]) == ("good", 200, None)
+        answers[url] = line["response"]["body"]
+        error = json.loads(client.files.content(done.error_file_id).text)["error"]
+        assert error["code"] == "job_invalid"
+        assert "surprise is not supported" in error["message"]
+    chat = openai.types.chat.ChatCompletion.model_validate(answers["/v1/chat/completions"])
+    assert (chat.choices[0].message.content, chat.choices[0].finish_reason) == ("one", "length")
+    assert openai.types.Completion.model_validate(answers["/v1/completions"]).choices[0].text == "one two"
+    response = openai.types.responses.Response.model_validate(answers["/v1/responses"])
+    assert (response.output_text, response.status) == ("one two", "completed")
+    vectors = openai.types.CreateEmbeddingResponse.model_validate(answers["/v1/embeddings"])
+    assert [len(one.embedding) for one in vectors.data] == [384, 384]
+
+
 def refused(answer, status, code):
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
     return answer.json()["error"]

@@ -10,6 +10,7 @@ from agents.contract import Usage
 from knowledge.errors import PhiqError
 from workers.errors import JobCancelled, JobExpired
 from workers.jobs import JobRecord, State
+from workers.openai import body_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def of_error(custom_id: str, error: dict[str, Any], url: str | None, job_id: str
 def _answered(record: JobRecord, url: str | None) -> dict[str, Any]:
     if url is None:
         return {"job": record.id, "kind": record.kind, "model": record.model, "result": record.result}
-    raise NotImplementedError
+    body = body_of(url, record)
+    return {"response": {"status_code": 200, "request_id": record.id, "body": body}}
 
 
 def _line_id(job_id: str) -> str | None:

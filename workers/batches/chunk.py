@@ -179,7 +179,7 @@ class Chunk:
 
     def _submit(self, line: Line) -> None:
         own = job_id(self._batch.id, line.number)
-        job = job_of(line, self._batch, self._service)
+        job = job_of(line, self._batch)
         try:
             self._service.submit(job, job_id=own)
         except IdempotencyConflict:

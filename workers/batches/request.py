@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from workers.batches.lines import Line
 from workers.batches.records import BatchRecord
 from workers.errors import JobInvalid
 from workers.jobs import Job, Lane, parse_job
-
-if TYPE_CHECKING:
-    from workers.service import Service
+from workers.openai import job_of as openai_job
 
 _OURS = ("idempotency_key", "origin", "key", "webhook", "trace")
 """Fields of a job that the batch itself sets, or that mean nothing in one."""
@@ -27,13 +24,13 @@ def job_id(batch_id: str, number: int) -> str:
     return f"{of_batch[:12]}7{of_batch[12:15]}8{number:07x}{of_line[:8]}"
 
 
-def job_of(line: Line, batch: BatchRecord, service: Service) -> Job:
+def job_of(line: Line, batch: BatchRecord) -> Job:
     """The job of a line.
 
     Raises:
         PhiqError: the request can't be honoured, saying why.
     """
-    job = _own(line, batch) if line.url is None else _openai(line, service)
+    job = _own(line, batch) if line.url is None else openai_job(line.url, line.body)
     update: dict[str, object] = {
         "lane": Lane.BATCH,
         "tenant": batch.tenant,
@@ -55,8 +52,3 @@ def _own(line: Line, batch: BatchRecord) -> Job:
     if line.body.get("tenant", batch.tenant) != batch.tenant:
         raise JobInvalid("A job in a batch is its batch's tenant's.", hint="Leave out tenant.", field="tenant")
     return parse_job(line.body)
-
-
-def _openai(line: Line, service: Service) -> Job:
-    _ = service
-    raise JobInvalid(f"Lines for {line.url} can't be run yet.", hint="Use lines with custom_id and job.")

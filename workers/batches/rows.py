@@ -33,7 +33,7 @@ def format_of(out: Path, given: str | None = None) -> Format:
 
 def row_of(line: dict[str, Any]) -> Row:
     """A line of a batch's output or error file as a row."""
-    result = line.get("result") or {}
+    result = line.get("result") or _openai(line.get("response") or {})
     usage = result.get("usage") or {}
     return {
         "name": line["custom_id"],
@@ -47,6 +47,20 @@ def row_of(line: dict[str, Any]) -> Row:
         "notes": result.get("notes", []),
         "result": result or None,
     }
+
+
+def _openai(response: dict[str, Any]) -> dict[str, Any]:
+    """What a row shows of an answer in OpenAI's form."""
+    body = response.get("body") or {}
+    usage = body.get("usage") or {}
+    choice: dict[str, Any] = next(iter(body.get("choices") or []), {})
+    parts = [part.get("text", "") for item in body.get("output", []) for part in item.get("content") or []]
+    text = choice.get("text") or (choice.get("message") or {}).get("content") or "".join(parts)
+    counts = {
+        "prompt_tokens": usage.get("prompt_tokens", usage.get("input_tokens", 0)),
+        "completion_tokens": usage.get("completion_tokens", usage.get("output_tokens", 0)),
+    }
+    return {**body, "text": text, "usage": counts} if body else {}
 
 
 def write(rows: Iterable[Row], out: IO[str], form: Format) -> None:
