@@ -10,12 +10,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from importlib.metadata import version
 from types import ModuleType
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.types import Scope
 
 from gateway.http import (
     attachments,
     collections,
     dead,
+    depends,
     documents,
     events,
     fleet,
@@ -99,7 +101,11 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(module.router)
         sizes: Bodies = getattr(module, "BODIES", {})
         routes |= {start: size(service.settings) for start, size in sizes.items()}
-    app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes)
+
+    async def admit(scope: Scope) -> None:
+        await depends.principal(Request(scope), service)
+
+    app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes, admit=admit)
     app.add_middleware(Guard, service=service)
     watch.install(app)
     openapi.install(app)

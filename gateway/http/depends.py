@@ -31,8 +31,12 @@ FanoutDep = Annotated[Fanout, Depends(_fanout)]
 
 
 async def principal(request: Request, service: ServiceDep) -> Principal:
-    """Who is asking. On loopback in the one-machine mode nobody needs a key."""
-    return await identify(request, service)
+    """Who is asking, found out once a request. On loopback in the one-machine mode nobody needs a key."""
+    state = request.scope.setdefault("state", {})
+    if "principal" not in state:
+        state["principal"] = await identify(request, service)
+    who: Principal = state["principal"]
+    return who
 
 
 Who = Annotated[Principal, Depends(principal)]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from knowledge.errors import ServiceError, UserError
+from gateway.http import problems
+from knowledge.errors import PhiqError, ServiceError, UserError
+
+Admit = Callable[[Scope], Awaitable[None]]
 
 IDLE_SECONDS = 15.0
 """The longest pause within a body."""
@@ -47,10 +51,13 @@ class BodyLimits:
         app: What it stands around.
         default: Bytes of a body where no route says otherwise; such bodies are kept in memory while they are read.
         routes: Bytes by the path's beginning, for routes that take their bodies as a stream.
+        admit: Called before a body is read; raises what it should not be read for. The framework reads bodies before
+            it asks for keys, and strangers could make it read for nothing.
     """
 
-    def __init__(self, app: ASGIApp, *, default: int, routes: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, *, default: int, routes: Mapping[str, int], admit: Admit) -> None:
         self._app = app
+        self._admit = admit
         self._default = default
         # The longest first: /v1/files/x before /v1/files.
         self._routes = sorted(routes.items(), key=lambda item: -len(item[0]))
@@ -64,6 +71,8 @@ class BodyLimits:
         path: str = scope["path"]
         streamed = next((size for start, size in self._routes if path.startswith(start)), None)
         body = _Body(self._default if streamed is None else streamed, receive, _declared(scope))
+        if body.expected:
+            body.admit = partial(self._admit, scope)
         if streamed is not None:
             await self._app(scope, body.receive, send)
             return
@@ -96,11 +105,19 @@ class _Body:
         self._declared = declared
         self._began = time.monotonic()
         self._whole = False
+        self.expected = declared != 0
+        self.admit: Callable[[], Awaitable[None]] | None = None
 
     async def receive(self) -> Message:
         """The next piece."""
         if self._whole:
             return await self._receive()  # waits until the client is gone, however long that takes
+        if self.admit is not None:
+            admit, self.admit = self.admit, None
+            try:
+                await admit()
+            except PhiqError as error:
+                raise HTTPException(problems.status_of(error)) from error
         if self._declared > self._limit:
             raise self._too_large()
         message: Message | None = None
@@ -134,7 +151,10 @@ class _Body:
 
 
 def _declared(scope: Scope) -> int:
+    """Bytes that the headers announce; -1 when there is a body of a length that they don't tell."""
     for name, value in scope["headers"]:
         if name == b"content-length":
-            return int(value) if value.isdigit() else 0
+            return int(value) if value.isdigit() else -1
+        if name == b"transfer-encoding":
+            return -1
     return 0

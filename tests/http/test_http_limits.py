@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.http import limits, protocol
+from workers.access.key import KeySpec
 
 HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -163,3 +164,18 @@ def test_more_connections_than_it_serves_are_told_to_come_back(
             one.close()
         wait_until(lambda: not connections, what="all are gone")
         assert small.http.get("/healthz").status_code == 200
+
+
+def test_the_body_of_a_stranger_is_not_read(gateway: Any, make_gateway: Callable[..., Any]):
+    closed = make_gateway(gateway.settings.model_copy(update={"require_key": True}))
+    with socket.create_connection(("127.0.0.1", closed.port), timeout=20) as connection:
+        connection.sendall(HEAD + b"Content-Length: 1000000\r\n\r\n")
+        status, problem = answer(connection)
+    assert (status, problem["code"]) == (401, "key_missing")
+    # With a key it is read, and the key's requests are counted once.
+    _, text = closed.service.access.create(KeySpec(tenant="anna", requests=5))
+    headers = {"Authorization": f"Bearer {text}"}
+    job = {"kind": "complete", "input": {"prompt": "x"}, "model": "fake:echo"}
+    taken = closed.http.post("/v1/jobs", json=job, headers=headers)
+    assert (taken.status_code, taken.json()["tenant"]) == (202, "anna")
+    assert "r=4" in taken.headers["ratelimit"]
