@@ -30,7 +30,7 @@ def stack(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     settings = Settings(data_dir=tmp_path_factory.mktemp("phiq"), allow_fake_engine=True, slots=2)
     with Stack(settings, parts=("redis", "chroma", "worker")), using(settings):
-        ingest_paths(Io(json=True), Client(settings), [str(EXAMPLES / "handbook")], "default")
+        ingest_paths(Io(json=True), Client(settings=settings), [str(EXAMPLES / "handbook")], "default")
         yield settings
 
 
