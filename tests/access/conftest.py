@@ -62,8 +62,14 @@ def app(service: Service, portal: BlockingPortal) -> Iterator[FastAPI]:
 
 
 @pytest.fixture
-def http(app: FastAPI, portal: BlockingPortal) -> Callable[..., httpx.Response]:
-    """Asks the application, without a socket: ``http("GET", "/v1/jobs", text_of_key)``; ``client`` is the peer."""
+def http(ask: Callable[..., httpx.Response]) -> Callable[..., httpx.Response]:
+    """`ask`, by another name."""
+    return ask
+
+
+@pytest.fixture(scope="module")
+def ask(app: FastAPI, portal: BlockingPortal) -> Callable[..., httpx.Response]:
+    """Asks the application, without a socket: ``ask("GET", "/v1/jobs", text_of_key)``; ``client`` is the peer."""
 
     def ask(
         method: str,

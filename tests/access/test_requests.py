@@ -121,6 +121,8 @@ def test_a_publishable_key_chats_and_searches_in_its_collection_and_no_more(
     assert ask("POST", f"/v1/jobs/{other}/cancel").json()["code"] == "job_not_found"
     assert ask("GET", "/v1/jobs").status_code == 403
     assert ask("GET", "/v1/keys").status_code == 403
+    assert ask("GET", "/v1/documents?collection=manuals").status_code == 403
+    assert ask("POST", "/v1/search", json={"query": "one", "collection": "secret"}).status_code == 404
     assert ask("POST", f"/v1/jobs/{own}/replay").status_code == 403
 
 

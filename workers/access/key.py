@@ -15,9 +15,9 @@ from workers.access import tokens
 from workers.access.principal import SCOPES
 from workers.jobs import Name
 
-PUBLISHABLE_SCOPES = frozenset({"jobs:read", "jobs:write"})
+PUBLISHABLE_SCOPES = frozenset({"jobs:read", "jobs:write", "documents:read"})
 """What a key in a page has; which jobs and routes it may use is narrower still, see `workers.access.stamp`."""
-NARROW_SCOPES = PUBLISHABLE_SCOPES | {"documents:read", "documents:write", "models:read"}
+NARROW_SCOPES = PUBLISHABLE_SCOPES | {"documents:write", "models:read"}
 """What a key for some collections may have: batches and schedules work without it, on whatever they name."""
 _COLLECTION = Annotated[str, Field(min_length=1, max_length=200)]
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
@@ -71,7 +71,7 @@ class KeySpec(BaseModel):
             if not self.origins:
                 raise ValueError("a publishable key needs the origins of its pages, such as https://shop.example")
             if "scopes" in self.model_fields_set and not self.scopes <= PUBLISHABLE_SCOPES:
-                raise ValueError("a publishable key has the scopes jobs:read and jobs:write, no others")
+                raise ValueError(f"a publishable key has the scopes {', '.join(sorted(PUBLISHABLE_SCOPES))}, no others")
         elif self.origins:
             raise ValueError("only publishable keys have origins")
         if self.collections is not None and "scopes" in self.model_fields_set and (more := self.scopes - NARROW_SCOPES):
