@@ -32,6 +32,7 @@ from gateway.http import (
     schedules,
     search,
     stats,
+    strict,
     usage,
     watch,
     webhooks,
@@ -105,6 +106,7 @@ def create_app(service: Service) -> FastAPI:
     async def admit(scope: Scope) -> None:
         await depends.principal(Request(scope), service)
 
+    app.add_middleware(strict.Strict)
     app.add_middleware(limits.BodyLimits, default=_body_bytes(service.settings), routes=routes, admit=admit)
     app.add_middleware(Guard, service=service)
     watch.install(app)

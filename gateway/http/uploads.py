@@ -18,6 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from agents.contract import Attachment
+from gateway.http import forms
 from knowledge.errors import UserError
 from workers.errors import JobTooLarge
 from workers.service import Service
@@ -108,7 +109,7 @@ async def _form(request: Request, limit: int) -> FormData:
         request.headers, stream, max_files=MOST_FILES, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
     )
     try:
-        return await parser.parse()
+        return await forms.parse(parser)
     except (MultiPartException, FormParserError, KeyError, ValueError, UnicodeError, AssertionError) as error:
         said = error.message if isinstance(error, MultiPartException) else "it is broken"
         raise UploadInvalid(

@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from gateway.http import forms
 from knowledge.errors import UserError
 from workers.batches.errors import FileInvalid, FileTooLarge
 
@@ -54,7 +55,7 @@ async def uploaded(request: Request, limit: int) -> AsyncIterator[Upload]:
     stream = _bounded(request, limit)
     parser = MultiPartParser(request.headers, stream, max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES)
     try:
-        form = await parser.parse()
+        form = await forms.parse(parser)
     except (MultiPartException, FormParserError, KeyError, ValueError, UnicodeError, AssertionError) as error:
         said = error.message if isinstance(error, MultiPartException) else "it is broken"
         raise FileInvalid(f"The form can't be read: {said[:200]}", hint="Send one file in the field file.") from error
