@@ -1,4 +1,4 @@
-"""schedule add, list, show, pause, resume, run, remove, history: work that starts by itself at its time."""
+"""schedule add, list, change, show, pause, resume, run, remove, history: work that starts by itself at its time."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
     group = bare_list(help="Schedules: work that starts by itself at its time.")
     command(group, "add", shared={**TIMES, **INPUT, **RULES, **GENERATION})(add)
     command(group, "list")(list_schedules)
+    command(group, "change", shared={**TIMES, **RULES})(change)
     for function in (show, pause, resume, run, remove, history):
         command(group, function.__name__)(function)
     app.add_typer(group, name="schedule", rich_help_panel=PANEL)
@@ -128,6 +129,14 @@ def show(io: Io, name: Name, tenant: Tenant = None) -> None:
     schedules = connect().service.schedules
     _shown(io, schedules.get(name, tenant))
     _warn(io, schedules.last_tick())
+
+
+def change(io: Io, given: Mapping[str, Any], name: Name, tenant: Tenant = None) -> None:
+    """Change when a schedule is due, or its rules; without options take over one whose key has ended."""
+    from gateway.cli.connection import connect
+
+    changes = {key: value for key, value in given.items() if value is not None}
+    _shown(io, connect().service.schedules.change(name, changes, tenant))
 
 
 def pause(io: Io, name: Name, tenant: Tenant = None) -> None:

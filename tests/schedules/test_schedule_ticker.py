@@ -269,3 +269,38 @@ def test_webhooks_are_told_what_becomes_of_firings(service, clock, ticker, add, 
     ]
     last = service.webhooks.deliveries("default")[0]
     assert last.data["links"] == {"self": "/v1/schedules/nightly", "run": f"/v1/jobs/{record.id}"}
+
+
+def test_a_schedule_ends_with_the_key_that_asked_for_it_until_somebody_takes_it_over(service, clock, ticker, add):
+    from workers.access.key import KeySpec
+
+    key, _ = service.access.create(KeySpec(name="leaked"))
+    add(every="1h")
+    service.schedules.change("nightly", {}, key=key.id)
+    clock.on(hours=1)
+    ticker.tick()
+    [record] = service.list()
+    assert service.get(record.id).key == key.id
+    end(service, record.id)
+    service.access.revoke(key.id)
+    clock.on(hours=1)
+    ticker.tick()
+    [firing, *_] = service.schedules.history("nightly")
+    assert (firing.state, firing.error["code"]) == ("failed", "key_invalid")
+    service.schedules.change("nightly", {})
+    clock.on(hours=1)
+    ticker.tick()
+    assert service.schedules.history("nightly")[0].state == "running"
+
+
+def test_the_audit_log_knows_who_changed_what(service, add):
+    add(every="1h")
+    schedules = service.schedules
+    schedules.pause("nightly")
+    schedules.resume("nightly")
+    schedules.run("nightly")
+    schedules.change("nightly", {"every": "2h"})
+    schedules.remove("nightly")
+    entries = [(one.action, one.subject) for one in service.access.audit.read()[::-1]]
+    actions = ("add", "pause", "resume", "run", "change", "remove")
+    assert entries == [(f"schedule.{action}", "schedule nightly") for action in actions]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from knowledge.errors import ServiceError
 from workers.connections import default_model
@@ -22,6 +22,9 @@ _LARGEST = 262_144
 _TIMES, _WORK = ("cron", "every", "at"), ("job", "batch")
 _ROUNDS = 10
 
+_Did = Literal[
+    "schedule.add", "schedule.change", "schedule.pause", "schedule.resume", "schedule.run", "schedule.remove"
+]
 _Schedules = list[Schedule]  # inside the class `list` is the method
 
 
@@ -92,6 +95,7 @@ class Schedules:
             )
         if outcome == "many":
             raise ScheduleInvalid(f"A tenant has {MOST} schedules at most.", hint="Remove some.", subject=name)
+        self._did("schedule.add", schedule)
         return schedule
 
     def get(self, name: str, tenant: str | None = None) -> Schedule:
@@ -134,17 +138,21 @@ class Schedules:
             asked = {"spec": new, "key": key, "remote": remote or (schedule.remote and "batch" not in given)}
             return self._checked(schedule.model_copy(update=asked), now, keep=not timed)
 
-        return self._rewrite(name, tenant, changed)
+        return self._rewrite("schedule.change", name, tenant, changed)
 
     def pause(self, name: str, tenant: str | None = None) -> Schedule:
         """Let it not be due until it is resumed; what it has started goes on."""
         return self._rewrite(
-            name, tenant, lambda schedule, _: schedule.model_copy(update={"paused": True, "next_at": None})
+            "schedule.pause",
+            name,
+            tenant,
+            lambda schedule, _: schedule.model_copy(update={"paused": True, "next_at": None}),
         )
 
     def resume(self, name: str, tenant: str | None = None) -> Schedule:
         """Let it be due again, from now on: the times in between were not missed."""
         return self._rewrite(
+            "schedule.resume",
             name,
             tenant,
             lambda schedule, now: self._checked(schedule.model_copy(update={"paused": False}), now, keep=True),
@@ -154,6 +162,7 @@ class Schedules:
         """Delete it with its history; what it has started goes on."""
         found = self.get(name, tenant)
         self.store.remove(found.tenant, name, found.uid)
+        self._did("schedule.remove", found)
 
     def run(self, name: str, tenant: str | None = None) -> Firing:
         """Let it fire now, once, also while it is paused; the scheduler does it, by the policy for overlap."""
@@ -163,6 +172,7 @@ class Schedules:
         if not self.store.add(schedule, firing, now):
             self.get(name, tenant)
             raise _contended(name)
+        self._did("schedule.run", schedule)
         return firing
 
     def history(self, name: str, tenant: str | None = None) -> _Firings:
@@ -174,11 +184,12 @@ class Schedules:
         """When a scheduler looked for what is due last; None: none has for a minute, so nothing fires."""
         return self.store.last_tick()
 
-    def _rewrite(self, name: str, tenant: str | None, change: Any) -> Schedule:
+    def _rewrite(self, what: _Did, name: str, tenant: str | None, change: Any) -> Schedule:
         for _ in range(_ROUNDS):
             read, now = self.get(name, tenant), self.store.now().replace(microsecond=0)
             new: Schedule = change(read, now).model_copy(update={"updated_at": now, "revision": read.revision + 1})
             if self.store.put(new, read.revision, secrets.token_hex(8), attached(new)) == "ok":
+                self._did(what, new)
                 return new
         raise _contended(name)
 
@@ -226,6 +237,9 @@ class Schedules:
         from workers.engines.registry import Registry
 
         Registry(self._service.settings).check(model or default_model(self._service.settings))
+
+    def _did(self, what: _Did, schedule: Schedule) -> None:
+        self._service.access.audit.did(what, f"schedule {schedule.name}", tenant=schedule.tenant)
 
     def _tenant(self, tenant: str | None) -> str:
         return self._service.settings.tenant if tenant is None else tenant

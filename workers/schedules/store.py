@@ -202,6 +202,6 @@ def _schedule(tenant: str, name: str, fields: dict[str, str]) -> Schedule | None
             "uid": fields["uid"],
             "revision": int(fields["revision"]),
             "key": fields["key"] or None,
-            "remote": fields["remote"] == "1",
+            "remote": fields.get("remote") == "1",
         }
     )

@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from knowledge.errors import PhiqError
-from workers.errors import QuotaExceeded, RedisUnavailable, StorageFull
+from workers.access.principal import RateLimited
+from workers.errors import QuotaExceeded, RedisUnavailable
 from workers.schedules import work
 from workers.schedules.plan import plan, turn
 from workers.schedules.records import Firing, FiringState, Schedule
@@ -136,7 +137,7 @@ class Ticker:
         try:
             run = work.start(self._service, schedule, firing)
         except PhiqError as error:
-            again = error.transient or isinstance(error, QuotaExceeded | StorageFull)
+            again = error.transient or isinstance(error, QuotaExceeded | RateLimited)
             tries, problem = firing.tries + 1, error.to_dict()
             if again and now - firing.decided_at < _LONGEST_TRY:
                 look = now + timedelta(seconds=min(60, 2 ** min(tries, 6)))

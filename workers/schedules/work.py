@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workers.access.principal import KeyInvalid
 from workers.errors import IdempotencyConflict, JobNotFound, ScheduleInvalid
 from workers.firing import firing_id
 from workers.jobs import Job, Lane, parse_job
@@ -90,6 +91,7 @@ def start(service: Service, schedule: Schedule, firing: Firing) -> str:
         PhiqError: what is wrong with the job or batch, or with the service.
     """
     number = run_id(schedule, firing)
+    _check_key(service, schedule)
     try:
         if schedule.spec.batch is None:
             return service.submit(job_of(schedule, firing), job_id=number).id
@@ -130,6 +132,16 @@ def output(target: BatchTarget, due: datetime) -> str | None:
     if target.to is None:
         return None
     return target.to.replace("{date}", due.strftime("%Y-%m-%d")).replace("{time}", due.strftime("%H%M%S"))
+
+
+def _check_key(service: Service, schedule: Schedule) -> None:
+    """Whoever lost their key must not go on through the schedules they have left behind."""
+    if schedule.key is not None and (found := service.access.keys.get(schedule.key)).state != "active":
+        raise KeyInvalid(
+            f"The key {schedule.key} that asked for the schedule {schedule.name} is {found.state}.",
+            hint=f"Take it over: phiq schedule change {schedule.name}, or PATCH /v1/schedules/{schedule.name}.",
+            subject=schedule.key,
+        )
 
 
 def _origin(schedule: Schedule, firing: Firing) -> str:
