@@ -46,6 +46,9 @@ bench-backlog: $(READY)  ## 100,000 queued jobs: submit rate, memory of Redis, t
 bench-batch: $(READY)  ## a batch of 10,000 lines, everything killed at half: cost of a line, memory, each line once
 	$(BIN)/python -m benchmarks.bench_batch $(ARGS)
 
+bench-http: $(READY)  ## what HTTP adds to submit, job and first token; 500 event streams on one gateway
+	$(BIN)/python -m benchmarks.bench_http $(ARGS)
+
 lint: $(READY)  ## ruff, mypy strict, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
