@@ -13,7 +13,7 @@ EXTRAS_READY := $(EXTRAS)/.ready
 CODE := agents tools knowledge workers gateway phiq tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras lint format constraints docs chaos mutants bench-overhead bench-cancel bench-backlog bench-batch \
+.PHONY: help setup demo test test-extras lint format constraints docs chaos mutants bench-overhead bench-cancel bench-backlog bench-batch bench-http \
 	clean
 
 help:  ## show this
