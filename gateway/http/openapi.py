@@ -7,16 +7,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from gateway.http import samples
 from gateway.http.problems import Problem
 
 TAGS = [
     {"name": "jobs", "description": "Submit work, follow it, read its result."},
-    {"name": "documents", "description": "Collections of documents, and searching them."},
+    {"name": "attachments", "description": "Files that jobs carry."},
+    {"name": "documents", "description": "Collections of documents."},
+    {"name": "search", "description": "Passages of a collection."},
     {"name": "openai", "description": "What OpenAI's clients call, in its shapes; what isn't supported is refused."},
     {"name": "schedules", "description": "Work at given times."},
     {"name": "webhooks", "description": "Who is told of what happens."},
     {"name": "operations", "description": "The installation as its operators see it."},
-    {"name": "access", "description": "Keys and what they may do."},
+    {"name": "keys", "description": "Keys and what they may do."},
     {"name": "health", "description": "For machines that watch over this one."},
 ]
 
@@ -29,6 +32,8 @@ _PROBLEM = {
     "hint": "phiq jobs",
     "subject": "019aaf3c5e6b7c0d8e9fa0b1c2d3e4f5",
 }
+_KEY = {"type": "http", "scheme": "bearer", "description": "phiq_sk_…, made by `phiq key create`"}
+_OPEN = {"/healthz", "/readyz"}
 _NOT_OURS = {"HTTPValidationError", "ValidationError"}
 """FastAPI describes answers of 422 for every route, which none gives here."""
 
@@ -58,7 +63,12 @@ def page(app: FastAPI) -> dict[str, Any]:
     for name in _NOT_OURS:
         schemas.pop(name, None)
     schemas["Problem"] = Problem.model_json_schema() | {"examples": [_PROBLEM]}
-    for operations in made["paths"].values():
+    samples.add(schemas)
+    made["components"]["securitySchemes"] = {"key": _KEY}
+    for path, operations in made["paths"].items():
         for operation in operations.values():
             operation.get("responses", {}).pop("422", None)
+            if path not in _OPEN:
+                # On loopback none is needed.
+                operation["security"] = [{"key": []}, {}]
     return made

@@ -59,6 +59,12 @@ class RequestInvalid(UserError):
     code = "request_invalid"
 
 
+class ContentTypeUnsupported(UserError):
+    """Raised when a body is of a type that its route does not take."""
+
+    code = "content_type_unsupported"
+
+
 class Problem(BaseModel):
     """An error as every route under /v1 answers it; ``details`` of the error stand beside these fields."""
 
@@ -143,8 +149,20 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def from_validation(error: RequestValidationError) -> RequestInvalid:
+def from_validation(error: RequestValidationError) -> PhiqError:
     """What does not fit, without what was sent: it may be a customer's words."""
+    if isinstance(error.body, bytes) and error.body:  # left as it came, since the headers don't say that it is JSON
+        return ContentTypeUnsupported(
+            "The body's Content-Type is not one this address takes.", hint="Send JSON as application/json."
+        )
+    broken = next((item for item in error.errors() if item["type"] == "json_invalid"), None)
+    if broken is not None:
+        why = str(broken.get("ctx", {}).get("error", "")).rstrip(".")
+        return RequestInvalid(
+            f"The body is not JSON: {why} (character {broken['loc'][-1]}).",
+            hint="Send one JSON object.",
+            errors=[{"field": "body", "reason": why}],
+        )
     reasons = [{"field": _place(item["loc"]), "reason": str(item["msg"])[:300]} for item in list(error.errors())[:20]]
     first = reasons[0] if reasons else {"field": "", "reason": "it can't be read"}
     return RequestInvalid(

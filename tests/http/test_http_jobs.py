@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 
 from gateway.http import jobs
@@ -167,6 +168,8 @@ def test_requests_that_dont_fit_say_where(gateway: Any):
     for content in (b"{", b"[" * 100_000, b"1" * 10_000, b"\xff"):
         bad = gateway.http.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"})
         assert (bad.status_code, bad.headers["content-type"]) == (400, "application/problem+json"), bad.text
+    plain = gateway.http.post("/v1/jobs", content=b"{}", headers={"Content-Type": "text/plain"})
+    assert (plain.status_code, plain.json()["code"]) == (415, "content_type_unsupported")
     assert gateway.http.get("/v1/nothing").json()["code"] == "not_found"
     assert gateway.http.put("/v1/jobs").json()["code"] == "method_not_allowed"
 
@@ -181,5 +184,10 @@ def test_the_page_describes_every_answer_and_has_examples(gateway: Any):
             assert operation.get("description"), (method, path)
             if path.startswith("/v1/"):
                 assert {"400", "401", "403", "429", "503"} <= set(operation["responses"]), (method, path)
-    assert "examples" in page["components"]["schemas"]["Problem"]
     assert set(page["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["examples"]) >= {"chat"}
+    schemas = page["components"]["schemas"]
+    for name, schema in schemas.items():
+        whole = {**schema, "components": {"schemas": schemas}}
+        for example in schema.get("examples", []):
+            wrong = [str(error.message) for error in Draft202012Validator(whole).iter_errors(example)]
+            assert not wrong, (name, wrong)
