@@ -49,7 +49,7 @@ class BatchCreate(BaseModel):
         default=None, max_length=16
     )
     model: str | None = Field(default=None, max_length=256, description="phiq's: for lines that name no model")
-    webhook: str | None = Field(default=None, max_length=2048, description="phiq's: who is told of the end")
+    webhook: str | None = Field(default=None, max_length=64, description="phiq's: the endpoint that is told of the end")
 
 
 class Counts(BaseModel):
@@ -116,6 +116,8 @@ def create(body: BatchCreate, service: ServiceDep, who: Who) -> Batch:
         raise BatchInvalid(
             "completion_window can't be used.", hint="Write 1h to 720h, or 1d to 30d.", field="completion_window"
         )
+    if body.webhook is not None:
+        service.webhooks.get(who.tenant, body.webhook)
     made = service.batches.create(
         who.tenant,
         body.input_file_id,

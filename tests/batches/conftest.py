@@ -49,6 +49,7 @@ def batch_settings(redis_server: str, tmp_path_factory: pytest.TempPathFactory) 
         lease_seconds=2.0,
         drain_seconds=1.0,
         batch_flight=64,
+        webhook_allow="127.0.0.1",
     )
 
 
@@ -97,3 +98,17 @@ def written(service: Service) -> Callable[..., list[dict[str, Any]]]:
         return [json.loads(line) for line in b"".join(service.batches.files.blocks(file_id, tenant)).splitlines()]
 
     return read
+
+
+@pytest.fixture
+def launch(batch_settings: Settings, tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
+    """Starts workers of the module's; each is ended by its id."""
+    made: list[Worker] = []
+
+    def start(name: str) -> Worker:
+        made.append(Worker(batch_settings, name, tmp_path))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from agents.contract import Usage
 from knowledge.errors import PhiqError
+from workers.access.principal import RateLimited
 from workers.batches.answer import Answer, of_error, of_record
 from workers.batches.lines import Line, raw_lines, read_line
 from workers.batches.plan import Place
@@ -95,7 +96,7 @@ class Chunk:
             else:
                 try:
                     self._submit(line)
-                except QuotaExceeded as error:
+                except (QuotaExceeded, RateLimited) as error:
                     self._not_before = time.monotonic() + min(5.0, float(error.details.get("retry_after") or 1.0))
                     break
                 except PhiqError as error:

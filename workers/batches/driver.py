@@ -1,7 +1,7 @@
 """The thread in each worker that brings batches forward: one worker at a time for each batch, by a lease.
 
-Any worker may take over: the lease of one that died is free after `LEASE` seconds, and `drive` goes on from what is
-there. A worker that leaves gives its batches back at once.
+Any worker may take over: the lease of one that died is free after a third more than a job's, and `drive` goes on from
+what is there. A worker that leaves gives its batches back at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workers.batches import scripts
 from workers.batches.drive import Held, Lost, drive
 from workers.batches.plan import dump_problems
 from workers.batches.records import BatchState, LineProblem
+from workers.batches.tell import tell_all
 from workers.errors import ContentMissing
 from workers.ledger.scripts import redis_errors
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEASE, RENEW = 12.0, 3.0
 STUCK = 300.0
 """Seconds without a step after which a lease is renewed no more: another worker may have more luck."""
 _LOOK, _REST = 1.0, 0.1
@@ -54,6 +54,7 @@ class Driver:
         self._service = service
         self._most = most
         self._driven: dict[str, _Driven] = {}
+        self._lease = max(3.0, service.settings.lease_seconds * 4 / 3)
 
     def run(self, stop: threading.Event) -> None:
         """Drive until ``stop``; meant for a thread of its own."""
@@ -70,13 +71,14 @@ class Driver:
             self._leave(batch_id)
 
     def _take(self) -> None:
-        """Take leases of batches that nobody drives."""
+        """Take leases of batches that nobody drives; tell of those that have ended."""
         try:
+            tell_all(self._service.batches)
             for batch_id in self._service.batches.open_ids():
                 if batch_id in self._driven or len(self._driven) >= self._most:
                     continue
                 token = secrets.token_hex(8)
-                if not self._service.batches.run(scripts.LEASE, batch_id, token, round(LEASE * 1000)):
+                if not self._service.batches.run(scripts.LEASE, batch_id, token, round(self._lease * 1000)):
                     continue
                 self._begin(batch_id, token)
         except PhiqError as error:
@@ -144,11 +146,11 @@ class Driver:
 
     def _renew(self, stop: threading.Event) -> None:
         """Apart from the steps: one that copies a large file may take longer than a lease."""
-        while not stop.wait(RENEW):
+        while not stop.wait(self._lease / 4):
             for batch_id, driven in list(self._driven.items()):
                 if time.monotonic() - driven.moved < STUCK:
                     try:
-                        self._service.batches.run(scripts.LEASE, batch_id, driven.held.token, round(LEASE * 1000))
+                        self._service.batches.run(scripts.LEASE, batch_id, driven.held.token, round(self._lease * 1000))
                     except PhiqError as error:
                         log.warning("batch %s: %s", batch_id, error.message)
 

@@ -119,6 +119,7 @@ if not held(ARGV[2]) then return 0 end
 redis.call('HSET', key, 'state', ARGV[3], 'finished', now, unpack(ARGV, 5))
 redis.call('HDEL', key, 'live_completed', 'live_failed')
 redis.call('SREM', P .. 'open', id)
+redis.call('SADD', P .. 'untold', id)
 redis.call('DEL', P .. 'chunks:' .. id, P .. 'parts:' .. id, P .. 'litter:' .. id, P .. 'refs:' .. id,
   P .. 'lease:' .. id)
 redis.call('PEXPIRE', key, ARGV[4])
@@ -143,6 +144,7 @@ if redis.call('HGET', key, 'tenant') ~= ARGV[2] then return 0 end
 redis.call('DEL', key, P .. 'chunks:' .. id, P .. 'parts:' .. id, P .. 'litter:' .. id, P .. 'refs:' .. id,
   P .. 'lease:' .. id)
 redis.call('SREM', P .. 'open', id)
+redis.call('SREM', P .. 'untold', id)
 redis.call('ZREM', P .. 'of:' .. ARGV[2], id)
 return 1
 """

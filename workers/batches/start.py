@@ -42,6 +42,7 @@ def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, del
         BatchInvalid: nothing to work on, or the file of results can't be written.
         JobInvalid: the task can't be done to documents.
         DocumentUnreadable: a path stands for nothing.
+        WebhookNotFound: the tenant has no endpoint of that name.
         RedisUnavailable, StorageFull, ContentUnavailable: nothing was accepted.
     """
     if batch_id is not None:
@@ -52,6 +53,8 @@ def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, del
         except BatchNotFound:
             pass
     documents.check(spec.task)
+    if spec.webhook is not None:
+        service.webhooks.get(spec.tenant, spec.webhook)
     out = None if spec.to is None else Path(spec.to).absolute()
     form = None if out is None else format_of(out, spec.format)
     found = documents.gather(spec.paths, spec.task)
