@@ -73,7 +73,7 @@ def check_keys(service: Service) -> None:
     if not open_here and not service.access.keys.any():
         raise KeysMissing(
             f"On {settings.http_host} every request needs a key, and there is none yet.",
-            hint="Make one first: phiq key create --name NAME --scope admin --scope jobs:read --scope jobs:write",
+            hint="Make one first: phiq key create --name NAME",
             subject=settings.http_host,
         )
 
