@@ -355,7 +355,7 @@ def test_removing_takes_everything_and_the_ledger_stops_listening(add, webhooks,
     webhooks.remove("default", "crm")
     assert webhooks.deliveries("default") == []
     assert deliverer.once() == 0
-    assert [key for key in client.keys("phiq:webhook:*") if "turns" not in key] == []
+    assert [key for key in client.keys("phiq:webhook:*") if "turns" not in key and "dropped" not in key] == []
     before = client.xlen("phiq:outbox")
     end()
     assert client.xlen("phiq:outbox") == before
@@ -409,3 +409,25 @@ def test_erase_takes_what_was_told_of_the_jobs(add, end, ledger, client, webhook
     assert deliverer.once() == 1
     assert webhooks.deliveries("other")[0].state == "delivered"
     assert [key for key in client.keys("phiq:webhook:*") if "default" in key] == []
+
+
+def test_what_a_set_back_redis_forgot_is_found_in_the_records(add, end, ledger, client, webhooks, monkeypatch):
+    from workers.webhooks import catch_up
+
+    end()  # before there was an endpoint
+    add()
+    add("named", filters={"named": True})
+    end()
+    forgotten, dropped = end(webhook="named"), end()
+    for one in webhooks.deliveries("default"):
+        if one.job == forgotten.id:
+            client.delete(f"phiq:webhook:delivery:{one.id}")
+        if one.job == dropped.id:
+            webhooks.drop("default", one.id)
+    before = {one.id for one in webhooks.deliveries("default")}
+    assert catch_up.catch_up(ledger) == 0, "they ended just now"
+    monkeypatch.setattr(catch_up, "_UNTIL", -5.0)
+    assert catch_up.catch_up(ledger) == 2
+    assert catch_up.catch_up(ledger) == 0
+    new = [one for one in webhooks.deliveries("default") if one.id not in before]
+    assert sorted((one.endpoint, one.job) for one in new) == [("crm", forgotten.id), ("named", forgotten.id)]

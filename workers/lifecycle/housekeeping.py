@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowledge.errors import PhiqError
 from workers.ledger.scripts import redis_errors
+from workers.webhooks.catch_up import catch_up
 
 if TYPE_CHECKING:
     from workers.ledger import Ledger
@@ -36,7 +37,10 @@ class Chore:
 
 def chores(ledger: Ledger, settings: Settings) -> list[Chore]:
     """All there are."""
-    return [Chore("sweep", settings.sweep_seconds, lambda: _sweep(ledger))]
+    return [
+        Chore("sweep", settings.sweep_seconds, lambda: _sweep(ledger)),
+        Chore("webhooks", 600.0, lambda: catch_up(ledger)),
+    ]
 
 
 def keep_house(ledger: Ledger, chores: list[Chore], stop: threading.Event, look: float = _LOOK) -> None:

@@ -82,11 +82,12 @@ def get(ledger: Ledger, tenant: str, name: str) -> Endpoint:
 
 
 def listen(ledger: Ledger, tenant: str) -> None:
-    """Note whether the ledger must tell the end of every job of the tenant, or only of those that name an endpoint."""
-    wanted = any(
-        not one.filters.named and any(event == "*" or event.startswith("job.") for event in one.events)
-        for one in read(ledger, tenant)
+    """Note that a tenant has endpoints, and whether all jobs' ends must be told or only of those that name one."""
+    found = read(ledger, tenant)
+    every = any(
+        not one.filters.named and any(event == "*" or event.startswith("job.") for event in one.events) for one in found
     )
     client: Any = ledger.scripts.client
     with redis_errors():
-        (client.sadd if wanted else client.srem)(ledger.scripts.key("webhook", "listening"), tenant)
+        (client.sadd if every else client.srem)(ledger.scripts.key("webhook", "listening"), tenant)
+        (client.sadd if found else client.srem)(ledger.scripts.key("webhook", "tenants"), tenant)

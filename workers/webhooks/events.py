@@ -58,8 +58,7 @@ def emit(
 
 def job_ended(ledger: Ledger, ended: Ended, known: list[Endpoint]) -> int:
     """Tell of a job's end; ``known`` are the tenant's endpoints. Also says how many deliveries were made."""
-    kind = f"job.{ended.state.value}"
-    wanted = [one for one in known if one.wants(kind) and _meant(one, ended)]
+    wanted = wanting(ended, known)
     data: dict[str, Any] = {
         "id": ended.id,
         "kind": ended.kind,
@@ -71,23 +70,46 @@ def job_ended(ledger: Ledger, ended: Ended, known: list[Endpoint]) -> int:
     }
     if ended.origin:
         data["origin"] = ended.origin
-    return put(ledger, ended.tenant, kind, f"{ended.id} {ended.at}", data, wanted, job=ended.id)
+    return put(ledger, ended.tenant, *_named(ended), data, wanted, job=ended.id)
+
+
+def wanting(ended: Ended, known: Iterable[Endpoint]) -> list[Endpoint]:
+    """The endpoints that want to know of a job's end."""
+    return [one for one in known if one.wants(f"job.{ended.state.value}") and _meant(one, ended)]
+
+
+def delivery_of(ended: Ended, endpoint: Endpoint) -> str:
+    """The id of the delivery of a job's end to an endpoint."""
+    return _delivery(_message(ended.tenant, *_named(ended)), endpoint)
 
 
 def put(
     ledger: Ledger, tenant: str, kind: str, key: str, data: Mapping[str, Any], wanted: Iterable[Endpoint], job: str = ""
 ) -> int:
     """Make the deliveries."""
-    message = "msg_" + hashlib.sha256(f"{tenant}\n{kind}\n{key}".encode()).hexdigest()[:32]
+    message = _message(tenant, kind, key)
     targets: list[str] = []
     for one in wanted:
-        delivery = hashlib.sha256(f"{message}\n{one.name}\n{one.created_at.isoformat()}".encode()).hexdigest()[:32]
-        targets += [one.name, delivery, "the endpoint is disabled" if one.disabled_at else ""]
+        targets += [one.name, _delivery(message, one), "the endpoint is disabled" if one.disabled_at else ""]
     if not targets:
         return 0
     kept = round(ledger.config.dead_ttl * 1000)
     fixed = (tenant, message, kind, json.dumps(data, separators=(",", ":")), job, MOST_DELIVERIES, kept)
     return int(ledger.scripts.run("webhook_put", *fixed, *targets))
+
+
+def _named(ended: Ended) -> tuple[str, str]:
+    """Type and key of the event. A job that is replayed ends again, at another time."""
+    return f"job.{ended.state.value}", f"{ended.id} {ended.at}"
+
+
+def _message(tenant: str, kind: str, key: str) -> str:
+    return "msg_" + hashlib.sha256(f"{tenant}\n{kind}\n{key}".encode()).hexdigest()[:32]
+
+
+def _delivery(message: str, endpoint: Endpoint) -> str:
+    # An endpoint that is removed and added again is another one.
+    return hashlib.sha256(f"{message}\n{endpoint.name}\n{endpoint.created_at.isoformat()}".encode()).hexdigest()[:32]
 
 
 def _meant(one: Endpoint, ended: Ended) -> bool:

@@ -33,6 +33,7 @@ def erase(ledger: Ledger, tenant: str, jobs: Collection[str] | None, *, dry_run:
             # First, so that nothing new is made meanwhile.
             names = client.hkeys(endpoints.key(ledger, tenant))
             client.srem(key("webhook", "listening"), tenant)
+            client.srem(key("webhook", "tenants"), tenant)
             client.delete(endpoints.key(ledger, tenant), *[endpoints.state_key(ledger, tenant, one) for one in names])
         meant = [
             one

@@ -5,7 +5,7 @@ go_on_when_full()
 local tenant, log, made = ARGV[1], P .. 'webhook:log:' .. ARGV[1], 0
 for i = 8, #ARGV, 3 do
   local name, id, why = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('EXISTS', delivery_key(id)) == 0 then
+  if redis.call('EXISTS', delivery_key(id), P .. 'webhook:dropped:' .. id) == 0 then
     redis.call('HSET', delivery_key(id), 'id', id, 'tenant', tenant, 'endpoint', name, 'message', ARGV[2],
       'type', ARGV[3], 'data', ARGV[4], 'job', ARGV[5], 'created', now, 'since', now, 'tries', 0)
     redis.call('ZADD', log, now, id)
