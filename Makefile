@@ -62,6 +62,7 @@ format: $(READY)  ## put the code into its form
 docs: $(READY)  ## write the pages that are made from the code
 	$(BIN)/python -m workers.settings_page docs/configuration.md
 	$(BIN)/python -m gateway.cli.page docs/cli.md
+	$(BIN)/python -m gateway.http.page docs/http.md
 	$(BIN)/python -m workers.models.table docs/engines.md
 
 # Each given variable becomes an option of the same name: make chaos JOBS=200 DURATION=60 FAULT=redis AOF=everysec

@@ -36,6 +36,8 @@ class Server(uvicorn.Server):
         app: FastAPI = self.config.app  # type: ignore[assignment]
         app.state.fanout.end_all()
         await super().shutdown(sockets)
+        # Else uvicorn raises the signal once more, and the process ends by it as if it had not stopped in good order.
+        self._captured_signals.clear()
 
 
 def run(settings: Settings, host: str, port: int) -> None:

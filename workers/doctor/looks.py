@@ -22,6 +22,7 @@ LOOKS: tuple[Look, ...] = (
     services.chroma,
     services.content_store,
     services.workers,
+    services.http_api,
     models.embedder,
     models.picture_reader,
     models.onnx_engine,

@@ -69,6 +69,20 @@ def workers(settings: Settings) -> list[Check]:
     return lines
 
 
+def http_api(settings: Settings) -> list[Check]:
+    """Whether the HTTP API of the stack here takes jobs."""
+    from workers.stack import health
+
+    try:
+        url = connections.http_url(settings)
+    except NotRunning as error:
+        return [ok("http api", "It does not run here", error.hint)]
+    problem = health.gateway(url)
+    if problem:
+        return [fail("http api", f"At {url} {problem}", f"Look at {settings.data_dir / 'logs' / 'gateway.log'}")]
+    return [ok("http api", f"It takes jobs at {url}")]
+
+
 def ollama(settings: Settings) -> list[Check]:
     """Whether Ollama runs and has a Phi; only a finding when the default model is one of its."""
     import httpx
