@@ -13,6 +13,7 @@ import pytest
 
 from gateway.cli.connection import using
 from gateway.client import Client, ClientJob
+from workers.access.key import KeySpec
 from workers.batches.errors import FileNotFound
 from workers.batches.records import BatchRecord
 from workers.erase.run import Erased, erase
@@ -211,8 +212,12 @@ def test_a_whole_tenant_goes_and_no_other(place: Place) -> None:
         jobs[tenant] = client.submit("complete", f"{word} " * 200, model="fake:echo")
         jobs[tenant].result(timeout=60)
         Place(there, client).ingest("/t.md", f"# T\n\nThe {word} sleeps.\n")
+    access = place.client.service.access
+    keys = {tenant: access.create(KeySpec(tenant=tenant, name=word))[0] for tenant, word in words.items()}
     gone = erase(place.settings, Scope("acme"))
-    assert (gone.jobs, gone.collections, gone.unreachable) == (2, 1, [])
+    assert (gone.jobs, gone.collections, gone.keys, gone.unreachable) == (2, 1, 1, [])
+    assert [key.id for key in access.keys.list()] == [keys["zeta"].id]
+    assert [(one.action, one.subject) for one in access.audit.read(1)] == [("erase", "tenant")]
     assert place.holds(words["acme"]) == []
     assert place.holds(words["zeta"])
     assert jobs["zeta"].record.state is State.SUCCEEDED
