@@ -101,8 +101,10 @@ def add(
     from gateway.cli import schedule_spec
     from gateway.cli.connection import connect
 
-    spec = schedule_spec.build(given, task=task, inputs=inputs or [], to=to, job=job)
-    _shown(io, connect().service.schedules.add(name, spec, tenant, paused=paused))
+    client = connect()
+    here = client.address is None
+    spec = schedule_spec.build(given, task=task, inputs=inputs or [], to=to, job=job, here=here)
+    _shown(io, client.service.schedules.add(name, spec, tenant, paused=paused))
 
 
 def list_schedules(io: Io, tenant: Tenant = None) -> None:

@@ -18,9 +18,23 @@ _WEBHOOK = "webhook"
 
 
 def build(
-    given: Mapping[str, Any], *, task: str | None, inputs: list[str], to: str | None, job: str | None
+    given: Mapping[str, Any],
+    *,
+    task: str | None,
+    inputs: list[str],
+    to: str | None,
+    job: str | None,
+    here: bool = True,
 ) -> ScheduleSpec:
-    """The schedule that the options describe; paths become those of this machine, from its root.
+    """The schedule that the options describe.
+
+    Args:
+        given: Those of time, input, rules and generation.
+        task: What to do to each document.
+        inputs: The documents.
+        to: Where the results go.
+        job: Instead of the three: a job.
+        here: Whether paths are those of this machine; else they are meant where phiq runs.
 
     Raises:
         UsageInvalid: options that don't go together.
@@ -45,9 +59,9 @@ def build(
     else:
         if not inputs:
             raise InputMissing("Which documents?", hint="--input FOLDER")
-        spec["batch"] = {"paths": [_path(one) for one in inputs], "task": _task(str(task), given)}
+        spec["batch"] = {"paths": [_path(one) if here else one for one in inputs], "task": _task(str(task), given)}
         if to is not None:
-            spec["batch"]["to"] = str(Path(to).absolute())
+            spec["batch"]["to"] = str(Path(to).absolute()) if here else to
     return parse(ScheduleSpec, spec)
 
 

@@ -106,7 +106,7 @@ def dead(kind: str | None, model: str | None, code: str | None, limit: int, befo
 
 def drop(job_id: str) -> Call[None]:
     """Delete a dead letter."""
-    return Call("DELETE", f"/v1/dead/{_quoted(job_id)}", _nothing, repeatable=False)
+    return Call("DELETE", f"/v1/dead/{quoted(job_id)}", _nothing, repeatable=False)
 
 
 def workers() -> Call[list[WorkerInfo]]:
@@ -138,7 +138,7 @@ def tenants() -> Call[list[TenantInfo]]:
 def set_limits(tenant: str, limits: Limits) -> Call[None]:
     """Give a tenant limits."""
     body = limits.model_dump(mode="json")
-    return Call("PUT", f"/v1/tenants/{_quoted(tenant)}/limits", _nothing, json=body)
+    return Call("PUT", f"/v1/tenants/{quoted(tenant)}/limits", _nothing, json=body)
 
 
 def stats(seconds: float) -> Call[Stats]:
@@ -157,10 +157,10 @@ def events(job_id: str) -> str:
 
 
 def _job(job_id: str) -> str:
-    return f"/v1/jobs/{_quoted(job_id)}"
+    return f"/v1/jobs/{quoted(job_id)}"
 
 
-def _quoted(part: str) -> str:
+def quoted(part: str) -> str:
     """A part of a path; dots alone would be taken for a way up, and nothing at all for the list."""
     return quote(part, safe="").replace(".", "%2E") or "-"
 

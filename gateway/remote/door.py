@@ -23,6 +23,7 @@ from workers.ledger import Limits, QueueInfo, TenantInfo, WorkerInfo
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.remote.schedules import HttpSchedules
     from workers.sight.stats import Stats
 
 T = TypeVar("T")
@@ -196,6 +197,13 @@ class HttpService:
     def stats(self, seconds: float) -> Stats:
         """The numbers of the last so many seconds and of now."""
         return self._ask(calls.stats(seconds))
+
+    @cached_property
+    def schedules(self) -> HttpSchedules:
+        """The schedules."""
+        from gateway.remote.schedules import HttpSchedules
+
+        return HttpSchedules(self._ask)
 
     def close(self) -> None:
         """Close the connections."""

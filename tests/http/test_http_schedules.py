@@ -125,3 +125,31 @@ def test_folders_are_refused_but_below_a_root(schedules, gateway, make_gateway, 
     made = ask(opened.http, str(root), str(root / "out.jsonl"))
     assert made.status_code == 201, made.text
     assert opened.http.patch("/v1/schedules/folder", json={"batch": {"paths": ["/"], "task": task}}).status_code == 403
+
+
+def test_the_command_line_over_http(schedules, gateway, tmp_path: Path):
+    from typer.testing import CliRunner
+
+    from gateway.cli import app
+    from gateway.cli.connection import using
+    from workers.settings import Settings
+
+    def phiq(*arguments: str, code: int = 0) -> Any:
+        with using(Settings(data_dir=tmp_path / "nothing", url=gateway.url)):
+            result = CliRunner().invoke(app, ["schedule", *arguments])
+        assert result.exit_code == code, (result.stdout, result.stderr)
+        return result.stdout + result.stderr
+
+    when, job = ("--cron", "0 6 * * *", "--tz", "Europe/Zagreb"), '{"kind": "complete", "input": {"prompt": "x"}}'
+    assert "06:00:00 CE" in phiq("add", "s1", *when, "--job", job)
+    assert "schedule_exists" in phiq("add", "s1", "--every", "1h", "--job", job, code=3)
+    # A folder where phiq runs, not here.
+    batch = ("--task", "summarize", "--input", "/nowhere/at/all", "--to", "/nowhere/out.md")
+    assert "folder_refused" in phiq("add", "s2", "--every", "1h", *batch, code=3)
+    assert "s1\topen\t" in phiq("list")
+    assert "\tpaused\t" in (phiq("pause", "s1"), phiq("list"))[1]
+    assert "every 2h" in (phiq("resume", "s1"), phiq("change", "s1", "--every", "2h"))[1]
+    assert "run now" in (phiq("run", "s1"), phiq("history", "s1"))[1]
+    assert phiq("show", "s1").count(" UTC") == 5
+    phiq("remove", "s1")
+    assert "schedule_not_found" in phiq("show", "s1", code=3)
