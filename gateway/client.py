@@ -159,6 +159,11 @@ class Client:
 
         return address.of(self.settings, self._url, self._key, beside_redis=self._settings is not None)
 
+    def hang_up(self) -> None:
+        """Close the connections where they are HTTP."""
+        if "service" in self.__dict__ and self.address is not None:
+            self.close()
+
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         made = self.__dict__.pop("service", None)

@@ -23,7 +23,7 @@ Models = Annotated[bool, typer.Option("--models", help="Take the models' files a
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for function in (backup, restore):
-        command(app, function.__name__, rich_help_panel=PANEL)(function)
+        command(app, function.__name__, here=True, rich_help_panel=PANEL)(function)
 
 
 def backup(

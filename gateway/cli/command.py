@@ -22,7 +22,12 @@ DebugFlag = Annotated[bool, typer.Option("--debug", help="Show stack traces.", r
 
 
 def command(
-    app: typer.Typer, name: str | None = None, *, shared: Mapping[str, Any] | None = None, **kwargs: Any
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    shared: Mapping[str, Any] | None = None,
+    here: bool = False,
+    **kwargs: Any,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register ``function(io, …)`` as a command with --json and --debug.
 
@@ -34,6 +39,7 @@ def command(
         name: The command's name; None takes the function's.
         shared: Options that several commands have (``gateway.cli.options``); their values come as one mapping, the
             function's second argument.
+        here: It is about this machine's own phiq, which PHIQ_URL can't stand for.
         **kwargs: For Typer.
     """
 
@@ -44,12 +50,17 @@ def command(
         flags = [_keyword("as_json", JsonFlag, False), _keyword("debug", DebugFlag, False)]
 
         @functools.wraps(function)
-        def run(*, as_json: bool, debug: bool, **values: Any) -> None:
+        def run(*, context: typer.Context, as_json: bool, debug: bool, **values: Any) -> None:
             io = Io(json=as_json, debug=debug)
             leading: tuple[Any, ...] = (io,) if shared is None else (io, {key: values.pop(key) for key in shared})
-            with border(io):
+            from gateway.cli.connection import closing
+
+            with border(io), _named(context.command_path), closing():
+                if here:
+                    _only_here()
                 function(*leading, **values)
 
+        flags.append(inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + common + flags
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -61,6 +72,27 @@ def command(
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _only_here() -> None:
+    from gateway.cli.connection import settings
+    from gateway.remote.errors import not_over_http
+
+    if settings().url:
+        raise not_over_http()
+
+
+@contextmanager
+def _named(command_path: str) -> Iterator[None]:
+    """Name the command that does not work over HTTP."""
+    try:
+        yield
+    except PhiqError as error:
+        if error.code != "not_over_http":
+            raise
+        from gateway.remote.errors import not_over_http
+
+        raise not_over_http(f"`{command_path}`") from error
 
 
 @contextmanager

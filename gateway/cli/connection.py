@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 _settings: ContextVar[Settings | None] = ContextVar("settings", default=None)
+_opened: ContextVar[list[Client] | None] = ContextVar("opened", default=None)
 
 
 def settings() -> Settings:
@@ -29,7 +30,23 @@ def connect() -> Client:
     """The client for them."""
     from gateway.client import Client
 
-    return Client(settings=settings())
+    client = Client(settings=settings())
+    opened = _opened.get()
+    if opened is not None:
+        opened.append(client)
+    return client
+
+
+@contextmanager
+def closing() -> Iterator[None]:
+    """Close at the end what `connect` gave inside, where it speaks HTTP."""
+    token = _opened.set([])
+    try:
+        yield
+    finally:
+        for client in _opened.get() or []:
+            client.hang_up()
+        _opened.reset(token)
 
 
 @contextmanager

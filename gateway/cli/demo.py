@@ -29,7 +29,7 @@ QUESTIONS = (
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "demo", rich_help_panel="This machine")(demo)
+    command(app, "demo", here=True, rich_help_panel="This machine")(demo)
 
 
 def demo(

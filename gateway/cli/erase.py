@@ -17,7 +17,7 @@ PANEL = "This machine"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "erase", rich_help_panel=PANEL)(erase)
+    command(app, "erase", here=True, rich_help_panel=PANEL)(erase)
 
 
 def erase(

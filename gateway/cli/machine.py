@@ -20,7 +20,7 @@ PANEL = "This machine"
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for function in (up, down, doctor):
-        command(app, function.__name__, rich_help_panel=PANEL)(function)
+        command(app, function.__name__, here=True, rich_help_panel=PANEL)(function)
 
 
 def up(

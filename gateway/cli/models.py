@@ -22,11 +22,11 @@ ModelName = Annotated[str, typer.Argument(metavar="NAME", help="Such as phi-3.5-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="List, get and remove models.", no_args_is_help=True)
-    command(group, "list")(list_models)
-    command(group, "pull")(pull)
-    command(group, "add")(add)
-    command(group, "remove")(remove)
-    command(group, "path")(path)
+    command(group, "list", here=True)(list_models)
+    command(group, "pull", here=True)(pull)
+    command(group, "add", here=True)(add)
+    command(group, "remove", here=True)(remove)
+    command(group, "path", here=True)(path)
     app.add_typer(group, name="models", rich_help_panel="Models")
 
 

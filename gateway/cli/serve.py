@@ -14,7 +14,7 @@ PANEL = "This machine"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "serve", rich_help_panel=PANEL)(serve)
+    command(app, "serve", here=True, rich_help_panel=PANEL)(serve)
 
 
 def serve(

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from gateway.remote import answers, calls, patience, wire
+from gateway.remote import answers, calls, wire
 from gateway.remote.address import Address
 from gateway.remote.calls import Call
 from gateway.remote.following import SILENCE, Place
+from gateway.remote.patience import Patience
 from knowledge.errors import PhiqError
 from workers.jobs import Event
 
@@ -31,13 +32,13 @@ class AsyncHttp:
 
     def __init__(self, address: Address, patience: float = 30.0) -> None:
         self.address = address
-        self.patience = patience
+        self._patience = Patience(patience)
 
     async def ask(self, call: Call[T]) -> T:
         """The value of a call, tried again where that may help and can do no harm."""
         import tenacity
 
-        async for attempt in tenacity.AsyncRetrying(**patience.options(self.patience, repeatable=call.repeatable)):
+        async for attempt in tenacity.AsyncRetrying(**self._patience.options(repeatable=call.repeatable)):
             with attempt:
                 return await self._send(call)
         raise AssertionError("tenacity gives up by raising")
@@ -47,7 +48,7 @@ class AsyncHttp:
         import httpx
         from httpx_sse import EventSource
 
-        place = Place(after, self.address.base, self.patience)
+        place = Place(after, self.address.base, self._patience)
         timeout = httpx.Timeout(wire.READ, connect=wire.CONNECT, read=SILENCE)
         path = calls.events(job_id)
         while not place.ended():
@@ -90,6 +91,7 @@ class AsyncHttp:
             answer = await self._http.request(**wire.request(call), content=content)
         except httpx.HTTPError as broken:
             raise wire.broken(self.address.base, broken) from broken
+        self._patience.met()
         return answers.value(answer.status_code, answer.headers, answer.content, self.address.base, call.read)
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from agents.contract import Attachment
-from gateway.remote import answers, calls, patience, wire
+from gateway.remote import answers, calls, wire
 from gateway.remote.address import Address
 from gateway.remote.calls import Call
 from gateway.remote.errors import not_over_http
 from gateway.remote.files import opener
 from gateway.remote.following import SILENCE, Place
+from gateway.remote.patience import Patience
 from knowledge.errors import PhiqError
 from workers.jobs import Event, Job, JobRecord, State, Waiting
 from workers.ledger import Limits, QueueInfo, TenantInfo, WorkerInfo
@@ -50,7 +51,7 @@ class HttpService:
 
     def __init__(self, address: Address, patience: float = 30.0) -> None:
         self.address = address
-        self.patience = patience
+        self._patience = Patience(patience)
 
     def __getattr__(self, name: str) -> NoReturn:
         """What `Service` has and this lacks.
@@ -112,7 +113,7 @@ class HttpService:
         import httpx
         from httpx_sse import EventSource
 
-        place = Place(after, self.address.base, self.patience)
+        place = Place(after, self.address.base, self._patience)
         timeout = httpx.Timeout(wire.READ, connect=wire.CONNECT, read=SILENCE)
         while not place.ended():
             error: PhiqError | None = None
@@ -219,7 +220,7 @@ class HttpService:
     def _ask(self, call: Call[T]) -> T:
         import tenacity
 
-        for attempt in tenacity.Retrying(**patience.options(self.patience, repeatable=call.repeatable)):
+        for attempt in tenacity.Retrying(**self._patience.options(repeatable=call.repeatable)):
             with attempt:
                 return self._send(call)
         raise AssertionError("tenacity gives up by raising")
@@ -231,6 +232,7 @@ class HttpService:
         try:
             with stream or contextlib.nullcontext():
                 answer = self._http.request(**wire.request(call), content=stream)
-        except httpx.HTTPError as broken:
+        except (httpx.HTTPError, RuntimeError) as broken:  # the second: closed meanwhile, by another thread
             raise wire.broken(self.address.base, broken) from broken
+        self._patience.met()
         return answers.value(answer.status_code, answer.headers, answer.content, self.address.base, call.read)

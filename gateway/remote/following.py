@@ -25,14 +25,14 @@ class Place:
     Args:
         after: The last event it has seen.
         base: The gateway's address, for errors.
-        patience: Seconds without contact after which it gives up.
+        given: After so long without contact it gives up.
     """
 
-    def __init__(self, after: str, base: str, patience: float) -> None:
+    def __init__(self, after: str, base: str, given: patience.Patience) -> None:
         self._ended = False
         self._last = after
         self._base = base
-        self._patience = patience
+        self._patience = given
         self._tries = 0
         self._contact = time.monotonic()
 
@@ -51,6 +51,7 @@ class Place:
         Raises:
             NotPhiq: it is no event stream.
         """
+        self._patience.met()
         if status == 204:
             self._ended = True
             return False
@@ -95,6 +96,6 @@ class Place:
         if not patience.worth(error, repeatable=True):
             raise error
         seconds = patience.pause(error, self._tries)
-        if time.monotonic() + seconds - self._contact > self._patience:
+        if time.monotonic() + seconds - self._contact > self._patience.seconds:
             raise error
         return seconds

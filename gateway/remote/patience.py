@@ -10,6 +10,7 @@ from knowledge.errors import PhiqError
 
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _FIRST, _LONGEST = 0.2, 5.0
+_STRANGER = 3.0
 
 
 def worth(error: BaseException, *, repeatable: bool) -> bool:
@@ -39,21 +40,43 @@ def pause(error: BaseException | None, tries: int) -> float:
     return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def options(seconds: float, *, repeatable: bool) -> dict[str, Any]:
-    """For tenacity's ``Retrying`` and its asynchronous twin.
+class Patience:
+    """How long one door tries. Where nobody has ever answered it soon gives up: the address is probably wrong.
 
     Args:
         seconds: After so many nothing is tried again.
-        repeatable: As in `worth`.
     """
-    import tenacity
 
-    def wait(state: tenacity.RetryCallState) -> float:
-        return pause(state.outcome.exception() if state.outcome else None, state.attempt_number)
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._met = False
 
-    return {
-        "retry": tenacity.retry_if_exception(lambda error: worth(error, repeatable=repeatable)),
-        "stop": tenacity.stop_before_delay(seconds),
-        "wait": wait,
-        "reraise": True,
-    }
+    @property
+    def seconds(self) -> float:
+        """As it is by now."""
+        return self._seconds if self._met else min(self._seconds, _STRANGER)
+
+    def met(self) -> None:
+        """Somebody answered."""
+        self._met = True
+
+    def options(self, *, repeatable: bool) -> dict[str, Any]:
+        """For tenacity's ``Retrying`` and its asynchronous twin.
+
+        Args:
+            repeatable: As in `worth`.
+        """
+        import tenacity
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            return pause(state.outcome.exception() if state.outcome else None, state.attempt_number)
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            return (state.seconds_since_start or 0.0) + state.upcoming_sleep >= self.seconds
+
+        return {
+            "retry": tenacity.retry_if_exception(lambda error: worth(error, repeatable=repeatable)),
+            "stop": stop,
+            "wait": wait,
+            "reraise": True,
+        }
