@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
@@ -80,3 +84,17 @@ def test_stats_over_http_are_those_of_the_service(gateway):
     found = gateway.http.get("/v1/stats", params={"seconds": 60}).json()
     assert found["kinds"]["complete"]["states"]["cancelled"] >= 1
     assert gateway.http.get("/v1/stats", params={"seconds": -1}).status_code == 400
+
+
+def test_the_dashboard_asks_for_series_that_there_are(gateway, worker, wait_until):
+    gateway.service.wait(gateway.submit(), timeout=30)
+    board = json.loads((Path(__file__).parents[2] / "docs" / "grafana.json").read_text())
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"phiq_\w+", target["expr"])
+    }
+    families = re.findall(r"^# TYPE (\S+)", gateway.http.get("/metrics").text, re.MULTILINE)
+    there = {f"{name}{end}" for name in families for end in ("", "_bucket")}
+    assert asked <= there, asked - there
