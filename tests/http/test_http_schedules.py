@@ -127,16 +127,26 @@ def test_folders_are_refused_but_below_a_root(schedules, gateway, make_gateway, 
     assert opened.http.patch("/v1/schedules/folder", json={"batch": {"paths": ["/"], "task": task}}).status_code == 403
 
 
-def test_the_command_line_over_http(schedules, gateway, tmp_path: Path):
+@pytest.fixture
+def remote(gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Let commands speak to the gateway and to nothing else."""
+    from gateway.cli import connection
+    from gateway.client import Client
+    from workers.settings import Settings
+
+    with Client(settings=Settings(data_dir=tmp_path / "nothing", url=gateway.url)) as client:
+        monkeypatch.setattr(connection, "connect", lambda: client)
+        yield
+
+
+@pytest.mark.usefixtures("remote")
+def test_the_command_line_over_http(schedules):
     from typer.testing import CliRunner
 
     from gateway.cli import app
-    from gateway.cli.connection import using
-    from workers.settings import Settings
 
     def phiq(*arguments: str, code: int = 0) -> Any:
-        with using(Settings(data_dir=tmp_path / "nothing", url=gateway.url)):
-            result = CliRunner().invoke(app, ["schedule", *arguments])
+        result = CliRunner().invoke(app, ["schedule", *arguments])
         assert result.exit_code == code, (result.stdout, result.stderr)
         return result.stdout + result.stderr
 
@@ -150,6 +160,6 @@ def test_the_command_line_over_http(schedules, gateway, tmp_path: Path):
     assert "\tpaused\t" in (phiq("pause", "s1"), phiq("list"))[1]
     assert "every 2h" in (phiq("resume", "s1"), phiq("change", "s1", "--every", "2h"))[1]
     assert "run now" in (phiq("run", "s1"), phiq("history", "s1"))[1]
-    assert phiq("show", "s1").count(" UTC") == 5
+    assert phiq("show", "s1").count(" CE") == 5
     phiq("remove", "s1")
     assert "schedule_not_found" in phiq("show", "s1", code=3)
