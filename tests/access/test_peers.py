@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli import app
+from gateway.cli.connection import using
 from gateway.http import peer
 from gateway.http.serve import check_keys
 from workers.access.errors import KeysMissing
@@ -130,6 +134,14 @@ def test_beyond_this_machine_the_gateway_does_not_start_without_a_key(
             check_keys(service)
     finally:
         service.close()
+
+
+def test_the_command_says_so_too(redis_url: str, settings: Callable[..., Settings]):
+    with using(settings(redis_url=redis_url)):
+        found = CliRunner().invoke(app, ["serve", "--host", "192.0.2.1", "--json"])
+    error = json.loads(found.stdout)["error"]
+    assert (found.exit_code, error["code"]) == (3, "keys_missing")
+    assert "phiq key create" in error["hint"]
 
 
 def test_on_loopback_it_starts(redis_url: str, settings: Callable[..., Settings]):

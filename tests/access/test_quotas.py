@@ -16,6 +16,7 @@ from workers.errors import QuotaExceeded
 from workers.jobs import Job, parse_job
 from workers.ledger import Limits
 from workers.service import Service
+from workers.sight.logs import JsonFormatter
 
 JOB = {"kind": "complete", "input": {"prompt": "one"}, "model": "fake:echo"}
 
@@ -148,6 +149,7 @@ def test_refusals_are_counted_and_push_nothing_out(service: Service, caplog: pyt
             audit.denied("address 192.0.2.9", "GET /v1/jobs", "key_invalid")
     lines = [record for record in caplog.records if record.name == "phiq.audit"]
     assert len(lines) == 1
-    assert json.loads(lines[0].getMessage())["audit"]["who"] == "address 192.0.2.9"
+    line = json.loads(JsonFormatter("gateway").format(lines[0]))
+    assert line["audit"]["who"] == "address 192.0.2.9"
     assert [one for one in audit.read(100) if one.action == "denied"] == []
     assert len([one for one in audit.read(100, denied=True) if one.who == "address 192.0.2.9"]) == 1

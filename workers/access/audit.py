@@ -6,7 +6,6 @@ What was refused has a stream of its own: whoever knocks a million times must no
 from __future__ import annotations
 
 import getpass
-import json
 import logging
 import threading
 import time
@@ -135,7 +134,7 @@ class Audit:
             "outcome": outcome,
             "count": count,
         }
-        log.info("%s", json.dumps({"audit": fields}, ensure_ascii=False))
+        log.info("%s %s: %s (%s)", action, subject[:200], outcome, by[:200], extra={"about": {"audit": fields}})
         with suppress(PhiqError), redis_errors():
             self._client.xadd(key, fields, maxlen=kept, approximate=True)
 
