@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import tempfile
 import time
 from collections import deque
@@ -24,12 +25,14 @@ from workers.batches.plan import Place
 from workers.batches.records import BatchRecord
 from workers.batches.request import job_id, job_of
 from workers.content_errors import storage_errors
-from workers.errors import IdempotencyConflict, JobNotFound, QuotaExceeded
+from workers.errors import IdempotencyConflict, JobInvalid, JobNotFound, QuotaExceeded
 from workers.jobs import State
 from workers.ledger.scripts import redis_errors
 
 if TYPE_CHECKING:
     from workers.service import Service
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 50
 """Jobs submitted, or looked at, before other batches have their turn."""
@@ -180,7 +183,14 @@ class Chunk:
 
     def _submit(self, line: Line) -> None:
         own = job_id(self._batch.id, line.number)
-        job = job_of(line, self._batch)
+        try:
+            job = job_of(line, self._batch)
+        except PhiqError:
+            raise
+        except Exception as error:
+            # Whatever a stranger's request brings a library to, it must not hold up the other lines.
+            log.exception("batch %s: line %d can't be read", self._batch.id, line.number)
+            raise JobInvalid(f"The request can't be read ({type(error).__name__}).", hint="Correct it.") from error
         try:
             self._service.submit(job, job_id=own)
         except IdempotencyConflict:

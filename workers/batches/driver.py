@@ -50,7 +50,7 @@ class Driver:
         most: Batches at once; others are for other workers.
     """
 
-    def __init__(self, service: Service, most: int = 8) -> None:
+    def __init__(self, service: Service, most: int = 32) -> None:
         self._service = service
         self._most = most
         self._driven: dict[str, _Driven] = {}
