@@ -90,7 +90,7 @@ def of_documents(
         format=form,
         expires_in=seconds,
     )
-    return start(client.service, spec, deliver=False)
+    return start(client.service, spec, deliver=False, settings=client.settings)
 
 
 def _endpoint(line: bytes) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -72,18 +72,20 @@ def follow(io: Io, client: Client, batch: BatchRecord) -> BatchRecord:
                 display(batch, "")
                 if batch.state.final:
                     return batch
-                if (
-                    not told
-                    and time.monotonic() - began > _NOBODY
-                    and not cast("Sequence[object]", client.service.workers())
-                ):
+                if not told and time.monotonic() - began > _NOBODY:
                     told = True
-                    io.note("No worker runs. Start one with: phiq up", style="yellow")
+                    _say_if_nobody_works(io, client)
             except PhiqError as error:
                 if not error.transient or time.monotonic() - last > PATIENCE:
                     raise
                 display(batch, "reconnecting")
             time.sleep(POLL)
+
+
+def _say_if_nobody_works(io: Io, client: Client) -> None:
+    with suppress(PhiqError):  # over HTTP a key may not be allowed to know
+        if not cast("Sequence[object]", client.service.workers()):
+            io.note("No worker runs. Start one with: phiq up", style="yellow")
 
 
 def write(io: Io, batches: Batches, batch: BatchRecord, out: Path, form: str | None) -> None:
@@ -92,10 +94,12 @@ def write(io: Io, batches: Batches, batch: BatchRecord, out: Path, form: str | N
     Raises:
         BatchInvalid: the file can't be written.
     """
+    from workers.batches.manifest import Manifest
     from workers.batches.start import collect, export
 
-    ours = (batch.task or {}).get("to") == str(out.absolute())
-    count = collect(batches, batch) if ours else export(batches, batch, out, form)
+    made_for_it = (batch.task or {}).get("to") == str(out.absolute())
+    ours = made_for_it or Manifest.load(out.absolute()).batch == batch.id
+    count = collect(batches, batch, out.absolute(), form) if ours else export(batches, batch, out, form)
     io.note(f"{count} rows in {out}")
 
 

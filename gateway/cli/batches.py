@@ -88,8 +88,8 @@ def list_batches(
     from gateway.cli.connection import connect
     from gateway.cli.why import since
 
-    service = connect().service
-    found = service.batches.list(service.settings.tenant, limit)
+    client = connect()
+    found = client.service.batches.list(client.settings.tenant, limit)
     if io.json:
         io.document([_shown(batch) for batch in found])
         return
@@ -116,8 +116,9 @@ def show(io: Io, batch_id: BatchId) -> None:
     from gateway.cli import batch_watch
     from gateway.cli.connection import connect
 
-    service = connect().service
-    batch = service.batches.get(batch_id, service.settings.tenant)
+    client = connect()
+    batches = client.service.batches
+    batch = batches.get(batch_id, client.settings.tenant)
     if io.json:
         io.document(_shown(batch))
         return
@@ -138,8 +139,8 @@ def cancel(io: Io, batch_id: BatchId) -> None:
     """Cancel a batch: no more lines start, those that run end, and what is done is kept."""
     from gateway.cli.connection import connect
 
-    service = connect().service
-    batch = service.batches.cancel(batch_id, service.settings.tenant)
+    client = connect()
+    batch = client.service.batches.cancel(batch_id, client.settings.tenant)
     io.document(_shown(batch)) if io.json else io.text(f"{batch.id} {batch.state}")
 
 
@@ -156,12 +157,13 @@ def results(
     from gateway.cli import batch_watch
     from gateway.cli.connection import connect
 
-    service = connect().service
-    batch = service.batches.get(batch_id, service.settings.tenant)
+    client = connect()
+    batches = client.service.batches
+    batch = batches.get(batch_id, client.settings.tenant)
     if out is not None:
-        batch_watch.write(io, service.batches, batch, out, form)
+        batch_watch.write(io, batches, batch, out, form)
         return
-    for block in service.batches.blocks(batch, "errors" if errors else "output"):
+    for block in batches.blocks(batch, "errors" if errors else "output"):
         sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.http import problems
@@ -15,6 +16,7 @@ from gateway.openai.shape import OpenAIRoute, responses
 from workers.access.principal import Principal
 from workers.batches.errors import BatchInvalid
 from workers.batches.records import BatchRecord, BatchState
+from workers.errors import IdempotencyConflict
 
 router = APIRouter(prefix="/v1/batches", tags=["openai"], route_class=OpenAIRoute)
 problems.known(batch_not_found=404, batch_ended=409)
@@ -49,6 +51,8 @@ class BatchCreate(BaseModel):
         default=None, max_length=16
     )
     model: str | None = Field(default=None, max_length=256, description="phiq's: for lines that name no model")
+    name: str = Field(default="", max_length=256, description="phiq's: for people")
+    documents: bool = Field(default=False, description="phiq's: a line may carry a document's error")
     webhook: str | None = Field(default=None, max_length=64, description="phiq's: the endpoint that is told of the end")
 
 
@@ -107,9 +111,17 @@ class BatchList(BaseModel):
     has_more: bool = False
 
 
-@router.post("", responses=responses(404, 507))
-def create(body: BatchCreate, service: ServiceDep, who: Who) -> Batch:
-    """Start a batch over a file that was uploaded."""
+@router.post("", responses=responses(404, 409, 507))
+def create(
+    body: BatchCreate,
+    service: ServiceDep,
+    who: Who,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Batch:
+    """Start a batch over a file that was uploaded. With an idempotency key, asking again gives the batch there is."""
+    batch_id = None
+    if idempotency_key is not None:
+        batch_id = f"batch_{hashlib.sha256(f'{who.tenant} {idempotency_key}'.encode()).hexdigest()[:32]}"
     window = _WINDOW.fullmatch(body.completion_window)
     seconds = 0 if window is None else int(window[1]) * {"h": 3600, "d": 86400}[window[2]]
     if not 0 < seconds <= _LONGEST:
@@ -122,12 +134,21 @@ def create(body: BatchCreate, service: ServiceDep, who: Who) -> Batch:
         who.tenant,
         body.input_file_id,
         expires_in=seconds,
+        batch_id=batch_id,
         metadata=body.metadata,
+        task={} if body.documents else None,
+        name=body.name,
         endpoint=None if body.endpoint == OWN else body.endpoint,
         model=body.model,
         webhook=body.webhook,
         key=who.key_id,
     )
+    if made.input_file != body.input_file_id:
+        raise IdempotencyConflict(
+            f"The idempotency key was used before for a different batch ({made.id}).",
+            hint="Use a new key for a new batch; the same request with the same key gives the same batch.",
+            subject=made.id,
+        )
     return shown(made)
 
 

@@ -52,20 +52,21 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 class OpenAIRoute(APIRoute):
-    """A route whose errors have OpenAI's shape."""
+    """A route whose errors have OpenAI's shape; phiq's own client asks for problems instead."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with a border around it."""
         handle = super().get_route_handler()
 
         async def bordered(request: Request) -> Response:
+            answer = problems.response if problems.MEDIA_TYPE in request.headers.get("accept", "") else response
             try:
                 return await handle(request)
             except PhiqError as error:
-                return response(error)
+                return answer(error)
             except RequestValidationError as error:
-                return response(problems.from_validation(error))
+                return answer(problems.from_validation(error))
             except HTTPException as error:
-                return response(problems.from_http(error))
+                return answer(problems.from_http(error))
 
         return bordered

@@ -24,6 +24,7 @@ from workers.ledger import Limits, QueueInfo, TenantInfo, WorkerInfo
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.remote.batches import HttpBatches
     from gateway.remote.schedules import HttpSchedules
     from workers.sight.stats import Stats
 
@@ -210,6 +211,13 @@ class HttpService:
         """Close the connections."""
         if "_http" in self.__dict__:
             self._http.close()
+
+    @cached_property
+    def batches(self) -> HttpBatches:
+        """Batches and the files they read and write."""
+        from gateway.remote.batches import HttpBatches
+
+        return HttpBatches(self.address, self._ask, lambda: self._http)
 
     @cached_property
     def _http(self) -> httpx.Client:

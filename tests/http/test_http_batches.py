@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import openai
 import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.cli.connection import using
+from workers.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +167,41 @@ def test_files_and_batches_of_another_tenant_do_not_exist(gateway, client):
     body = {"input_file_id": file.id, "endpoint": "/v1/jobs"}
     refused(http.post("/v1/batches", json=body), 404, "file_not_found")
     assert batch.id not in [one.id for one in client.batches.list()]
+
+
+def test_the_same_idempotency_key_is_the_same_batch(gateway):
+    http, key = gateway.http, {"Idempotency-Key": "night-1"}
+    files = [gateway.service.batches.files.put(b"\n", "in.jsonl", "default").id for _ in range(2)]
+    body = {"input_file_id": files[0], "endpoint": "/v1/jobs"}
+    first = http.post("/v1/batches", json=body, headers=key).json()["id"]
+    assert http.post("/v1/batches", json=body, headers=key).json()["id"] == first
+    other = body | {"input_file_id": files[1]}
+    refused(http.post("/v1/batches", json=other, headers=key), 409, "idempotency_conflict")
+
+
+def test_the_command_line_runs_batches_over_http(gateway, worker, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("one two")
+    (tmp_path / "in" / "b.pdf").write_bytes(b"no page")
+    out = tmp_path / "out.csv"
+    far = Settings(url=gateway.url, data_dir=tmp_path / "nothing")
+
+    def run(*arguments: object) -> Any:
+        with using(far):
+            return CliRunner().invoke(app, ["batch", *map(str, arguments)])
+
+    done = run("run", tmp_path / "in", "--task", "complete", "-m", "fake:echo", "-o", out)
+    assert (done.exit_code, "1 of 2 done, 1 failed" in done.output) == (3, True), done.output
+    assert "one two" in out.read_text()
+    (tmp_path / "in" / "b.pdf").unlink()
+    again = run("run", tmp_path / "in", "--task", "complete", "-m", "fake:echo", "-o", out, "--json")
+    assert json.loads(again.stdout)["total"] == 0
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(lines("three").getvalue())
+    started = run("run", file, "--no-wait").stdout.strip()
+    assert run("watch", started, "-o", tmp_path / "lines.jsonl").exit_code == 0
+    assert json.loads((tmp_path / "lines.jsonl").read_text())["result"]["text"] == "three"
+    assert json.loads(run("results", started).stdout)["custom_id"] == "n-0"
+    assert started in run("list").stdout
+    missing = run("cancel", "batch_x")
+    assert (missing.exit_code, "batch_not_found" in missing.output) == (3, True)

@@ -21,11 +21,19 @@ from workers.batches.stream import as_stream
 
 if TYPE_CHECKING:
     from workers.service import Service
+    from workers.settings import Settings
 
 T = TypeVar("T")
 
 
-def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, deliver: bool = True) -> BatchRecord:
+def start(
+    service: Service,
+    spec: BatchSpec,
+    *,
+    batch_id: str | None = None,
+    deliver: bool = True,
+    settings: Settings | None = None,
+) -> BatchRecord:
     """Start a batch over documents; workers do the rest.
 
     Where a batch for the same file of results is under way already, that one is returned. One with nothing new to do
@@ -37,6 +45,7 @@ def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, del
         batch_id: An id of the caller's own making (``batch_`` and 32 hex digits), with which asking twice is one batch.
         deliver: Whether a worker writes ``spec.to`` when the batch ends; it must see this machine's files. Else the
             caller does, with `collect`.
+        settings: For what is read here; None: the service's.
 
     Raises:
         BatchInvalid: nothing to work on, or the file of results can't be written.
@@ -45,6 +54,7 @@ def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, del
         WebhookNotFound: the tenant has no endpoint of that name.
         RedisUnavailable, StorageFull, ContentUnavailable: nothing was accepted.
     """
+    settings = settings or service.settings
     if batch_id is not None:
         if not is_batch_id(batch_id):
             raise BatchInvalid(f"'{batch_id[:48]}' is no id for a batch.", hint="Use batch_ and 32 hex digits.")
@@ -65,12 +75,12 @@ def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, del
         if manifest.batch is not None and (under_way := _earlier(service, manifest, spec)):
             return under_way
         fresh = manifest.fresh(found, mark)
-    if len(fresh) > service.settings.batch_lines:
+    if len(fresh) > settings.batch_lines:
         raise BatchInvalid(
-            f"There are {len(fresh):,} documents; a batch has {service.settings.batch_lines:,} at most.",
+            f"There are {len(fresh):,} documents; a batch has {settings.batch_lines:,} at most.",
             hint="Split them, or raise PHIQ_BATCH_LINES.",
         )
-    pieces = documents.lines(fresh, spec.task, service.attach, service.settings.max_file_bytes)
+    pieces = documents.lines(fresh, spec.task, service.attach, settings.max_file_bytes)
     files = service.batches.files
     file = files.put(as_stream(pieces), "documents.jsonl", spec.tenant, limit=1 << 62)
     batch_id = batch_id or new_batch_id()
@@ -79,7 +89,7 @@ def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, del
     task: dict[str, Any] = {"kind": spec.task.kind, "paths": spec.paths, "documents": len(found)}
     if out is not None:
         task |= {"to": str(out), "format": form, "deliver": deliver}
-    return service.batches.create(
+    made = service.batches.create(
         spec.tenant,
         file.id,
         expires_in=spec.expires_in,
@@ -91,21 +101,30 @@ def start(service: Service, spec: BatchSpec, *, batch_id: str | None = None, del
         key=spec.key,
         webhook=spec.webhook,
     )
+    if manifest is not None and made.id != batch_id:  # over HTTP the other side has the say
+        manifest.begin(found, fresh, mark, made.id)
+    return made
 
 
-def collect(batches: Batches, batch: BatchRecord) -> int:
+def collect(batches: Batches, batch: BatchRecord, out: Path | None = None, given: str | None = None) -> int:
     """Bring the results of a batch to its file; returns how many rows that has. Doing it twice is harmless.
+
+    Args:
+        batches: Where it is.
+        batch: Which; it has ended.
+        out: The file; None: the one it was started with.
+        given: The format; None: as it was started with, or by the file's ending.
 
     Raises:
         BatchInvalid: the file can't be written.
         FileNotFound: the results were deleted.
     """
     task = batch.task or {}
-    out = Path(str(task["to"]))
+    out = Path(str(task["to"])) if out is None else out
     manifest = Manifest.load(out)
     if manifest.batch != batch.id:
         return len(manifest.done)  # collected already, or another batch is at it
-    return manifest.end(rows(batches, batch), format_of(out, task.get("format")))
+    return manifest.end(rows(batches, batch), format_of(out, given or task.get("format")))
 
 
 def export(batches: Batches, batch: BatchRecord, out: Path, given: str | None = None) -> int:
@@ -158,7 +177,7 @@ def _earlier(service: Service, manifest: Manifest, spec: BatchSpec) -> BatchReco
         batch = service.batches.get(manifest.batch, spec.tenant)
         if not batch.state.final:
             return batch
-        collect(service.batches, batch)
+        collect(service.batches, batch, manifest.out)
         again = Manifest.load(manifest.out)
         manifest.task, manifest.batch, manifest.done, manifest.due = again.task, again.batch, again.done, again.due
     except PhiqError as error:

@@ -206,7 +206,7 @@ def to_record(fields: Mapping[str, str]) -> BatchRecord:
         seconds=int(fields.get("milliseconds", 0)) / 1000,
         errors=[LineProblem.model_validate(one) for one in json.loads(fields.get("errors") or "[]")],
         metadata=json.loads(fields.get("metadata") or "{}"),
-        task=json.loads(fields["task"]) if fields.get("task") else None,
+        task=json.loads(fields["task"]) if "task" in fields else None,
         **{name: fields[name] for name in _TEXTS if fields.get(name)},
     )
 
