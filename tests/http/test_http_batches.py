@@ -10,8 +10,8 @@ import openai
 import pytest
 from typer.testing import CliRunner
 
-from gateway.cli import app
-from gateway.cli.connection import using
+from gateway.cli import app, connection
+from gateway.client import Client
 from workers.settings import Settings
 
 
@@ -179,16 +179,23 @@ def test_the_same_idempotency_key_is_the_same_batch(gateway):
     refused(http.post("/v1/batches", json=other, headers=key), 409, "idempotency_conflict")
 
 
-def test_the_command_line_runs_batches_over_http(gateway, worker, tmp_path):
+@pytest.fixture
+def remote(gateway, tmp_path, monkeypatch):
+    """Let commands speak to the gateway and to nothing else."""
+    with Client(settings=Settings(data_dir=tmp_path / "nothing", url=gateway.url)) as client:
+        monkeypatch.setattr(connection, "connect", lambda: client)
+        yield
+
+
+@pytest.mark.usefixtures("remote", "worker")
+def test_the_command_line_runs_batches_over_http(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_text("one two")
     (tmp_path / "in" / "b.pdf").write_bytes(b"no page")
     out = tmp_path / "out.csv"
-    far = Settings(url=gateway.url, data_dir=tmp_path / "nothing")
 
     def run(*arguments: object) -> Any:
-        with using(far):
-            return CliRunner().invoke(app, ["batch", *map(str, arguments)])
+        return CliRunner().invoke(app, ["batch", *map(str, arguments)])
 
     done = run("run", tmp_path / "in", "--task", "complete", "-m", "fake:echo", "-o", out)
     assert (done.exit_code, "1 of 2 done, 1 failed" in done.output) == (3, True), done.output
