@@ -117,6 +117,8 @@ def test_replayed_jobs_count_against_the_key_and_each_end_once(service: Service)
         service.submit(job_of("again", key.id))
     service.cancel(record.id, "again")
     assert service.access.usage(key=key.id).of_day.jobs == 2
+    client: Any = service.ledger.scripts.client
+    assert client.exists(service.ledger.scripts.key("key", "jobs", key.id)) == 0
     assert service.submit(job_of("again", key.id)).id
 
 
