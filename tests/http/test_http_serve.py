@@ -20,7 +20,7 @@ from workers.stack.ports import free_port
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_a_gateway_ends_its_streams_and_itself_in_good_order(
     number: signal.Signals, gateway: Any, http_settings: Settings, tmp_path: Path, wait_until: Callable[..., Any]
 ):

@@ -117,6 +117,8 @@ def test_readers_that_come_while_all_reads_wait_are_read_for(run: Any, submit: A
     """More of them than there are connections, one after the other, none of whose jobs says anything."""
 
     async def work(made: Fanout) -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         silent = []
         for _ in range(12):
             following = made.follow(submit().id, "default")
@@ -124,15 +126,13 @@ def test_readers_that_come_while_all_reads_wait_are_read_for(run: Any, submit: A
             assert (await anext(following)).state is State.QUEUED
             silent.append(following)
         job_id = submit().id
-        loop = asyncio.get_running_loop()
         async with made.follow(job_id, "default") as following:
             await anext(following)
-            began = loop.time()
             await asyncio.to_thread(ledger.cancel, job_id, "default")
             assert (await anext(following)).type == "end"
-            return loop.time() - began
+        return loop.time() - began
 
-    assert run(work) < 2.0
+    assert run(work) < 6.0, "each waited for the read before it"
 
 
 def test_a_short_outage_is_waited_out_and_a_long_one_told(run: Any, ledger: Ledger, submit: Any, monkeypatch: Any):
