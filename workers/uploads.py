@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workers.errors import ContentMissing
@@ -15,7 +16,6 @@ from workers.payloads import attachments
 from workers.sweep import GRACE
 
 if TYPE_CHECKING:
-    from workers.jobs import Job
     from workers.ledger import Ledger
 
 KEPT = round(GRACE)
@@ -40,30 +40,42 @@ class Uploads:
         with redis_errors():
             client.set(self._key(tenant, ref), "1", ex=KEPT)
 
-    def check(self, tenant: str, job: Job) -> None:
+    def check(self, tenant: str, kind: str, job: Mapping[str, Any]) -> None:
         """Nothing where the tenant has uploaded all that a job refers to.
+
+        Args:
+            tenant: Whose.
+            kind: Of the job.
+            job: As JSON, with its ``input``.
 
         Raises:
             ContentMissing: it has not; in the words for what was never there.
         """
-        if job.kind not in ("describe", "ingest"):
-            return
-        refs = list(attachments(job.kind, job.model_dump(mode="json", include={"input"})))
-        if not refs:
-            return
+        for ref in sorted(self.foreign(tenant, attachments(kind, job))):
+            raise ContentMissing(
+                f"{ref[:19]}… is not in the content store.",
+                hint="Upload the file first (POST /v1/attachments), and use it within a day.",
+                subject=ref[:80],
+            )
+
+    def foreign(self, tenant: str, refs: Iterable[str]) -> set[str]:
+        """Those of some references that the tenant has not uploaded; the others are kept for another while."""
+        asked = list(refs)
+        if not asked:
+            return set()
         client: Any = self._scripts.client
         with redis_errors():
             pipe = client.pipeline(transaction=False)
-            for ref in refs:
+            for ref in asked:
                 pipe.expire(self._key(tenant, ref), KEPT)
-            known = pipe.execute()
-        for ref, there in zip(refs, known, strict=True):
-            if not there:
-                raise ContentMissing(
-                    f"{ref[:19]}… is not in the content store.",
-                    hint="Upload the file first: POST /v1/attachments; it must be used within a day.",
-                    subject=ref[:80],
-                )
+            return {ref for ref, there in zip(asked, pipe.execute(), strict=True) if not there}
+
+    def forget(self, tenant: str) -> None:
+        """Forget all that is remembered of a tenant."""
+        client: Any = self._scripts.client
+        with redis_errors():
+            for key in client.scan_iter(match=self._scripts.key("upload", tenant, "*"), count=1000):
+                client.delete(key)
 
     def note_document(self, tenant: str, collection: str, source: str, job_id: str, seconds: float) -> None:
         """Remember which job takes a document in."""

@@ -55,7 +55,8 @@ def submit(
     if idempotency_key is not None and job.idempotency_key is None:
         changes["idempotency_key"] = idempotency_key
     job = job.model_copy(update=changes)
-    service.uploads.check(job.tenant, job)
+    if job.kind in ("describe", "ingest"):
+        service.uploads.check(job.tenant, job.kind, job.model_dump(mode="json", include={"input"}))
     record = service.submit(job)
     response.headers["Location"] = f"/v1/jobs/{record.id}"
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from gateway.http.depends import ServiceDep, allow
 from workers.access.principal import Principal
 from workers.jobs import Name
 from workers.schedules import Firing, Schedule, ScheduleSpec
+from workers.service import Service
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"])
 problems.known(schedule_not_found=404, schedule_exists=409, folder_refused=403)
@@ -67,6 +69,7 @@ def create(new: ScheduleNew, service: ServiceDep, who: Who, response: Response) 
     """Add a schedule. Folders and files must lie below one that PHIQ_BATCH_ROOTS opens."""
     given = new.model_dump(exclude_unset=True)
     name, paused = given.pop("name"), given.pop("paused", False)
+    _check(service, who, given)
     made = service.schedules.add(name, given, who.tenant, paused=paused, key=who.key_id, remote=True)
     response.headers["Location"] = f"/v1/schedules/{name}"
     return _view(made)
@@ -94,6 +97,7 @@ def change(
 ) -> ScheduleView:
     """Change some fields of a schedule; a new time takes the place of the old one, new work that of the old."""
     given = changes.model_dump(exclude_unset=True)
+    _check(service, who, given)
     return _view(service.schedules.change(name, given, who.tenant, key=who.key_id, remote=True))
 
 
@@ -130,3 +134,14 @@ def history(name: str, service: ServiceDep, who: Who, limit: Annotated[int, Quer
 def _view(found: Schedule) -> ScheduleView:
     following = [one.astimezone(found.spec.zone) for one in found.upcoming(datetime.now(UTC))]
     return ScheduleView(**dict(found), following=following)
+
+
+def _check(service: Service, who: Principal, given: Mapping[str, Any]) -> None:
+    """A schedule's job may refer only to what its tenant has uploaded."""
+    job = given.get("job")
+    if not isinstance(job, dict):
+        return
+    try:
+        service.uploads.check(who.tenant, str(job["kind"]), job)
+    except (KeyError, TypeError, AttributeError):
+        return  # no job at all: refused where the schedule is added

@@ -71,7 +71,7 @@ def from_problem(problem: Mapping[str, Any]) -> PhiqError:
         }
     )
     if found.code in ("key_missing", "key_invalid"):
-        found.hint = "Set PHIQ_API_KEY to a valid key; who runs the service makes one with: phiq key create NAME"
+        found.hint = "Set PHIQ_API_KEY to a valid key; who runs the service makes one with: phiq key create --name NAME"
     return found
 
 

@@ -109,6 +109,7 @@ def test_the_jobs_of_a_chunk_that_was_written_are_forgotten_by_whoever_goes_on(s
 
 def test_the_sweep_leaves_what_a_batch_reads_and_has_written(service, begin):
     picture = service.attach(("a.png", b"not really a picture"))
+    service.uploads.note(service.settings.tenant, picture.ref)
     job = {"kind": "describe", "model": "fake:echo", "input": {"images": [picture.model_dump()]}}
     batch = begin({"custom_id": "see", "job": job}, *(line(f"n{at}", "") for at in range(150)))
     mine = held_by(service, batch)

@@ -17,7 +17,8 @@ from workers.batches.errors import BatchLineCancelled, BatchLineExpired
 from workers.batches.finish import finish
 from workers.batches.lines import raw_lines
 from workers.batches.plan import Place, dump_problems, make_plan
-from workers.batches.records import BatchRecord, BatchState
+from workers.batches.records import BatchRecord, BatchState, LineProblem
+from workers.errors import ContentMissing
 from workers.ledger.scripts import redis_errors
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def _plan(held: Held, ref: str) -> Iterator[bool]:
         if plan is None and held.refresh().state is not BatchState.VALIDATING:
             return  # cancelled
     assert plan is not None
+    if held.batch.task is None:  # else phiq itself has put there what the lines refer to
+        foreign = held.service.uploads.foreign(held.batch.tenant, plan.refs)
+        plan.problems += [_not_uploaded(ref) for ref in sorted(foreign)]
     if plan.problems:
         ttl = round(settings.batch_ttl * 1000)
         held.run(scripts.FINISH, BatchState.FAILED, ttl, "errors", dump_problems(plan.problems), "total", plan.total)
@@ -106,6 +110,10 @@ def _plan(held: Held, ref: str) -> Iterator[bool]:
     for refs in _slices(sorted(plan.refs), 1000):
         held.run(scripts.PLAN, "", *refs)
     held.run(scripts.BEGIN, plan.total)
+
+
+def _not_uploaded(ref: str) -> LineProblem:
+    return LineProblem(code=ContentMissing.code, message=f"{ref[:19]}… was not uploaded: POST /v1/attachments.")
 
 
 def _tidy(held: Held, ref: str) -> Iterator[bool]:

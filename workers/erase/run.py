@@ -26,6 +26,7 @@ from workers.ledger.scripts import redis_errors
 from workers.schedules.refs import attached
 from workers.schedules.store import Store
 from workers.settings import Settings
+from workers.uploads import Uploads
 from workers.webhooks import keeping as webhooks
 
 _ROUNDS = 10
@@ -156,6 +157,7 @@ class _Run:
             if not self._round() and not messages and not schedules and not batches:
                 break
         if self._scope.whole:
+            Uploads(self._have.ledger).forget(self._scope.tenant)
             self._done.keys = Access(self._client, self._prefix).forget(self._scope.tenant)
         self._contents()
         self._await_workers()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,29 @@ def test_names_of_files_are_hardened(given: str, name: str) -> None:
     assert "/" not in made
     assert made
     assert made == name
+
+
+def test_a_hash_opens_nobody_elses_file(http: httpx.Client, gateway: Any, wait_until: Callable[..., Any]) -> None:
+    foreign = gateway.service.attach(("secret.md", f"the other tenant's {secrets.token_hex(4)}".encode())).model_dump()
+    never = {**foreign, "ref": "sha256:" + "0" * 64}
+    said = []
+    for one in (foreign, never):
+        job = {"kind": "ingest", "input": {"files": [{"source": "x", **one}], "collection": "mine"}}
+        picture = {"kind": "describe", "input": {"images": [one]}}
+        for body in (job, picture):
+            answer = http.post("/v1/jobs", json=body)
+            said.append((answer.status_code, answer.json()["code"], answer.json()["detail"][20:]))
+        scheduled = {"name": "sneaky", "cron": "0 6 * * *", "job": picture}
+        assert http.post("/v1/schedules", json=scheduled).json()["code"] == "content_missing"
+        line = json.dumps({"custom_id": "a", "job": picture})
+        file = http.post("/v1/files", files={"file": ("x.jsonl", line)}, data={"purpose": "batch"}).json()
+        body = {"input_file_id": file["id"], "endpoint": "/v1/jobs", "completion_window": "24h"}
+        batch = http.post("/v1/batches", json=body).json()["id"]
+        failed = wait_until(lambda batch=batch: (now := http.get(f"/v1/batches/{batch}").json())["errors"] and now)
+        assert failed["status"] == "failed"
+        assert failed["errors"]["data"][0]["code"] == "content_missing"
+    assert len(set(said)) == 1
+    assert said[0][:2] == (404, "content_missing")
+    # What is uploaded is one's own, with the same bytes too.
+    own = http.post("/v1/attachments", params={"name": "x.png"}, content=b"the same").json()
+    assert http.post("/v1/jobs", json={"kind": "describe", "input": {"images": [own]}}).status_code == 202
