@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.http import problems
 from gateway.http.depends import ServiceDep, allow
 from workers.access.principal import Principal
+from workers.service import Service
 from workers.webhooks import Delivery, Endpoint, EndpointNew
 from workers.webhooks.records import DeliveryState
+from workers.webhooks.webhooks import delivery_not_found
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 problems.known(webhook_not_found=404, delivery_not_found=404, webhook_exists=409, address_refused=400)
@@ -118,22 +120,28 @@ def deliveries(
 @router.get("/{name}/deliveries/{delivery_id}", responses=problems.responses(404))
 def delivery(name: str, delivery_id: str, service: ServiceDep, who: Who) -> Delivery:
     """One delivery: its tries, and what the last answer was."""
-    service.webhooks.get(who.tenant, name)
-    return service.webhooks.delivery(who.tenant, delivery_id)
+    return _one(service, who, name, delivery_id)
 
 
 @router.post("/{name}/deliveries/{delivery_id}/replay", status_code=202, responses=problems.responses(404, 507))
 def replay(name: str, delivery_id: str, service: ServiceDep, who: Who) -> Delivery:
     """Send it again under its webhook-id."""
-    service.webhooks.get(who.tenant, name)
-    return service.webhooks.replay(who.tenant, delivery_id)
+    return service.webhooks.replay(who.tenant, _one(service, who, name, delivery_id).id)
 
 
 @router.delete("/{name}/deliveries/{delivery_id}", status_code=204, responses=problems.responses(404))
 def drop(name: str, delivery_id: str, service: ServiceDep, who: Who) -> None:
     """Forget a delivery."""
+    service.webhooks.drop(who.tenant, _one(service, who, name, delivery_id).id)
+
+
+def _one(service: Service, who: Principal, name: str, delivery_id: str) -> Delivery:
+    """The delivery, when it is to this endpoint."""
     service.webhooks.get(who.tenant, name)
-    service.webhooks.drop(who.tenant, delivery_id)
+    found = service.webhooks.delivery(who.tenant, delivery_id)
+    if found.endpoint != name:
+        raise delivery_not_found(delivery_id)
+    return found
 
 
 def _with_secret(made: Endpoint) -> EndpointMade:

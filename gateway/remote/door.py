@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.remote.batches import HttpBatches
     from gateway.remote.schedules import HttpSchedules
+    from gateway.remote.webhooks import HttpWebhooks
     from workers.sight.stats import Stats
 
 T = TypeVar("T")
@@ -206,6 +207,13 @@ class HttpService:
         from gateway.remote.schedules import HttpSchedules
 
         return HttpSchedules(self._ask)
+
+    @cached_property
+    def webhooks(self) -> HttpWebhooks:
+        """Who is told of what happens."""
+        from gateway.remote.webhooks import HttpWebhooks
+
+        return HttpWebhooks(self._ask)
 
     def close(self) -> None:
         """Close the connections."""

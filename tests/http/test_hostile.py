@@ -156,7 +156,7 @@ def test_a_key_twice_reaches_no_other_tenant(ask, path, gateway):
     ],
 )
 def test_content_types(ask, kind):
-    for method, path in WRITING:
+    for method, path in WRITING[:: 1 if kind == "text/plain" else 4]:
         ask(
             method,
             filled(path),
@@ -267,7 +267,7 @@ TRICKS = [
 
 @pytest.mark.parametrize("path", TRICKS)
 def test_paths(ask, path):
-    for method in ("GET", "DELETE", "POST", "PATCH", "TRACE", "PROPFIND"):
+    for method in ("GET", "POST", "PROPFIND"):
         answer = ask(method, path)
         assert "root:" not in answer.text
         assert "set-cookie" not in answer.headers
@@ -276,10 +276,10 @@ def test_paths(ask, path):
 
 def test_ids_in_paths_are_no_patterns_and_no_other_keys(ask, gateway):
     """An id becomes part of a key in Redis: what is no id is nobody's."""
-    for trick in ("*", "?" * 32, "[0-9a-f]" * 4, "jobs:alice", "x:y:z", "0" * 31 + "*", "0" * 32 + ":x", "0" * 33):
+    for trick in ("*", "[0-9a-f]" * 4, "jobs:alice", "0" * 32 + ":x"):
         for method, path in ROUTES:
             if "{" in path and "metrics" not in path and "limits" not in path:
-                answer = ask(method, re.sub(r"\{[^}]*\}", trick, path).replace("?", "%3F"), json={})
+                answer = ask(method, re.sub(r"\{[^}]*\}", trick, path), json={})
                 assert answer.status_code in (400, 401, 403, 404, 405, 415), (method, path, trick, answer.text[:200])
 
 
@@ -296,7 +296,8 @@ OPEN = {"/healthz", "/readyz", "/metrics"}
 def test_keys_that_open_nothing(gateway, keys, key):
     text = keys.get(key, key)
     headers = {"Authorization": b"Bearer " + text.encode("latin-1")} if key else {}
-    for method, path in ROUTES:
+    # Every route for a few of them, a few routes for every one.
+    for method, path in ROUTES if key in ("", "expired") else ROUTES[:3]:
         if path in OPEN:
             continue
         answer = gateway.http.request(method, filled(path), headers=headers, content=b"{}")

@@ -73,12 +73,18 @@ def test_a_job_is_told_by_a_real_worker(gateway, worker, hook, wait_until):
     again = gateway.http.post(f"/v1/webhooks/crm/deliveries/{page[0]['id']}/replay")
     assert again.status_code == 202
     wait_until(lambda: len(hook.got) == 2, 20, "told again")
+    other = gateway.http.post("/v1/webhooks", json={"name": "other", "url": f"{url}/fine", "events": ["batch.failed"]})
+    assert other.status_code == 201
+    assert gateway.http.get(f"/v1/webhooks/other/deliveries/{page[0]['id']}").status_code == 404
     assert hook.got[0][0]["webhook-id"] == hook.got[1][0]["webhook-id"]
 
 
-def test_the_command_line(gateway, worker, hook):
+@pytest.mark.parametrize("over_http", [False, True])
+def test_the_command_line(gateway, worker, hook, over_http, tmp_path):
+    settings = Settings(data_dir=tmp_path, url=gateway.url) if over_http else gateway.settings
+
     def phiq(*args, code=0):
-        with using(gateway.settings):
+        with using(settings):
             done = CliRunner().invoke(app, ["webhook", *args, "--json"])
         assert done.exit_code == code, done.output
         return json.loads(done.stdout) if done.stdout.strip() else None
@@ -100,8 +106,8 @@ def test_the_command_line(gateway, worker, hook):
     assert {"bad", "cli"} <= {one["name"] for one in phiq("list")}
     phiq("remove", "bad")
     assert phiq("add", "x", "https://10.0.0.1/", code=3)["error"]["code"] == "address_refused"
-    with using(gateway.settings):
-        for args in (["list"], ["show", "cli"], ["deliveries"], ["test", "cli"]):
+    with using(settings):
+        for args in (["list"], ["show", "cli"], ["deliveries"], ["test", "cli"], ["remove", "cli"]):
             assert CliRunner().invoke(app, ["webhook", *args]).exit_code == 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -60,19 +59,18 @@ class Deliverer:
         self._free = threading.Semaphore(_AT_ONCE)
 
     def run(self, stop: threading.Event) -> None:
-        """Send until ``stop``; what is under way then is given the time it needs."""
-        with ThreadPoolExecutor(_AT_ONCE, "phiq-webhook") as pool:
-            while not stop.is_set():
-                try:
-                    taken = self._take()
-                except PhiqError as error:
-                    log.warning("webhooks: %s", error.message)
-                    taken = None
-                if taken is None:
-                    stop.wait(_LOOK)
-                    continue
-                self._free.acquire()
-                pool.submit(self._deliver, *taken)
+        """Send until ``stop``. What is under way then may end with the process: another worker takes it up."""
+        while not stop.is_set():
+            try:
+                taken = self._take()
+            except PhiqError as error:
+                log.warning("webhooks: %s", error.message)
+                taken = None
+            if taken is None:
+                stop.wait(_LOOK)
+                continue
+            self._free.acquire()
+            threading.Thread(target=self._deliver, args=taken, name="phiq-webhook", daemon=True).start()
 
     def once(self) -> int:
         """Send everything that is due now; returns how many tries there were."""

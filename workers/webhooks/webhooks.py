@@ -159,7 +159,7 @@ class Webhooks:
             if before is not None:
                 place = self._client.zrevrank(log, before)
                 if place is None:
-                    raise _not_found(before)
+                    raise delivery_not_found(before)
                 start = place + 1
             while len(found) < limit:
                 ids = self._client.zrevrange(log, start, start + _AT_ONCE - 1)
@@ -186,7 +186,7 @@ class Webhooks:
         with redis_errors():
             fields = self._client.hgetall(self._ledger.scripts.key("webhook", "delivery", _plain(delivery_id)))
         if fields.get("tenant") != tenant:
-            raise _not_found(delivery_id)
+            raise delivery_not_found(delivery_id)
         return to_delivery(fields)
 
     def replay(self, tenant: str, delivery_id: str) -> Delivery:
@@ -198,7 +198,7 @@ class Webhooks:
         """
         self.get(tenant, self.delivery(tenant, delivery_id).endpoint)
         if self._ledger.scripts.run("webhook_replay", delivery_id, tenant) is None:
-            raise _not_found(delivery_id)
+            raise delivery_not_found(delivery_id)
         return self.delivery(tenant, delivery_id)
 
     def drop(self, tenant: str, delivery_id: str) -> None:
@@ -208,7 +208,7 @@ class Webhooks:
             DeliveryNotFound: the tenant has none with that id, or no longer.
         """
         if not self._ledger.scripts.run("webhook_drop", _plain(delivery_id), tenant):
-            raise _not_found(delivery_id)
+            raise delivery_not_found(delivery_id)
 
 
 def parse_new(value: dict[str, Any]) -> EndpointNew:
@@ -228,11 +228,12 @@ def parse_new(value: dict[str, Any]) -> EndpointNew:
 def _plain(delivery_id: str) -> str:
     """An id that can't be the name of another key."""
     if len(delivery_id) != 32 or not delivery_id.isalnum():
-        raise _not_found(delivery_id)
+        raise delivery_not_found(delivery_id)
     return delivery_id
 
 
-def _not_found(delivery_id: str) -> DeliveryNotFound:
+def delivery_not_found(delivery_id: str) -> DeliveryNotFound:
+    """The error for an id that is no delivery of the tenant's."""
     return DeliveryNotFound(
         f"There is no webhook delivery {delivery_id[:64]}, or no longer.",
         hint="phiq webhook deliveries",
