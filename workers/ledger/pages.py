@@ -88,6 +88,8 @@ def page(
     found: list[JobRecord] = []
     seen: set[str] = set()
     looked, last = 0, before
+    # Without a filter the page and the one after it are all that need be read.
+    at_once = min(_AT_ONCE, limit + 1) if wanted == JobFilter() else _AT_ONCE
     with redis_errors():
         start = 0
         if before is not None:
@@ -96,7 +98,7 @@ def page(
                 raise not_found(before)
             start = int(place) + 1
         while look is None or looked < look:
-            ids: Any = scripts.client.zrevrange(index, start + looked, start + looked + _AT_ONCE - 1)
+            ids: Any = scripts.client.zrevrange(index, start + looked, start + looked + at_once - 1)
             for fields, job_id in zip(read_light(scripts, ids), ids, strict=True):
                 if len(found) == limit:
                     return JobList(found, last)
@@ -110,6 +112,6 @@ def page(
                     return JobList(found, None)
                 if wanted.has(fields):
                     found.append(records.to_record(fields))
-            if len(ids) < _AT_ONCE:
+            if len(ids) < at_once:
                 return JobList(found, None)
     return JobList(found, last)
