@@ -66,7 +66,7 @@ def complete(model="fake:echo", **fields):
 
 
 def test_one_trace_from_the_request_to_the_models_call(service, settings, spans):
-    client = TestClient(create_app(service))
+    client = TestClient(create_app(service), "http://127.0.0.1", client=("127.0.0.1", 1))
     answer = client.post("/v1/jobs", json=complete(), headers={"traceparent": TRACE})
     assert answer.status_code == 202, answer.text
     job = answer.json()["id"]
@@ -127,7 +127,7 @@ def test_the_same_request_traced_anew_is_the_same_job(service, spans):
 
 def test_without_traces_a_trace_that_comes_in_is_handed_on_and_nothing_imported(service):
     assert not tracing.on()
-    client = TestClient(create_app(service))
+    client = TestClient(create_app(service), "http://127.0.0.1", client=("127.0.0.1", 1))
     job = client.post("/v1/jobs", json=complete(), headers={"traceparent": TRACE}).json()["id"]
     assert service.get(job).trace == TRACE
     job = client.post("/v1/jobs", json=complete(), headers={"traceparent": "00-rubbish"}).json()["id"]
