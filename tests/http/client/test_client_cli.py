@@ -118,7 +118,6 @@ def test_what_operators_ask(phiq: Callable[..., Any]) -> None:
         ("erase", "--subject", "x", "--yes"),
         ("models", "list"),
         ("models", "pull", "phi-3.5-mini"),
-        ("schedule", "list"),
     ],
 )
 def test_what_needs_the_machine_says_so_by_name(phiq: Callable[..., Any], command: tuple[str, ...]) -> None:
