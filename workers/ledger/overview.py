@@ -16,8 +16,8 @@ class Limits(BaseModel):
     """What a tenant may have. None: as the settings say."""
 
     model_config = ConfigDict(extra="forbid")
-    queued: int | None = Field(default=None, ge=0, description="jobs waiting at most; 0: no limit")
-    running: int | None = Field(default=None, ge=0, description="jobs running at most; 0: no limit")
+    queued: int | None = Field(default=None, ge=0, le=1_000_000_000, description="jobs waiting at most; 0: no limit")
+    running: int | None = Field(default=None, ge=0, le=1_000_000_000, description="jobs running at most; 0: no limit")
     share: float | None = Field(default=None, gt=0, le=1000, description="turns against a tenant with share 1")
     tokens_day: int | None = Field(default=None, gt=0, le=10**15, description="tokens of models in a day (UTC)")
     tokens_month: int | None = Field(default=None, gt=0, le=10**15, description="tokens of models in a month (UTC)")
