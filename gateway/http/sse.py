@@ -73,6 +73,11 @@ class EventStream(Response):
 
 def written(events: Iterable[Event]) -> bytes:
     """Events in the form of the wire."""
-    return "".join(
-        f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json(exclude_none=True)}\n\n" for event in events
-    ).encode()
+    return "".join(f"id: {event.id}\nevent: {event.type}\ndata: {_data(event)}\n\n" for event in events).encode()
+
+
+def _data(event: Event) -> str:
+    unused = set() if event.type in ("delta", "snapshot") else {"text"}
+    if not event.message:
+        unused.add("message")
+    return event.model_dump_json(exclude_none=True, exclude=unused)
