@@ -24,6 +24,7 @@ from workers.ledger import Limits, QueueInfo, TenantInfo, WorkerInfo
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.remote.access import HttpAccess
     from gateway.remote.batches import HttpBatches
     from gateway.remote.schedules import HttpSchedules
     from gateway.remote.webhooks import HttpWebhooks
@@ -200,6 +201,13 @@ class HttpService:
     def stats(self, seconds: float) -> Stats:
         """The numbers of the last so many seconds and of now."""
         return self._ask(calls.stats(seconds))
+
+    @cached_property
+    def access(self) -> HttpAccess:
+        """Keys, use and the audit log."""
+        from gateway.remote.access import HttpAccess
+
+        return HttpAccess(self._ask)
 
     @cached_property
     def schedules(self) -> HttpSchedules:

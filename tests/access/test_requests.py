@@ -73,7 +73,7 @@ def test_requests_are_counted_and_answered_with_headers_both_kinds_of_clients_kn
 def test_jobs_at_a_time_are_bounded_and_an_ended_one_makes_room(
     http: Callable[..., Any], make_key: Callable[..., Any], service: Service
 ):
-    _, text = make_key(tenant="busy", jobs=2)
+    key, text = make_key(tenant="busy", jobs=2)
     ids = [http("POST", "/v1/jobs", text, json=JOB).json()["id"] for _ in range(2)]
     refused = http("POST", "/v1/jobs", text, json=JOB)
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
@@ -82,6 +82,8 @@ def test_jobs_at_a_time_are_bounded_and_an_ended_one_makes_room(
     assert http("POST", "/v1/jobs", text, json=JOB).status_code == 202
     assert http("POST", "/v1/jobs", text, json=JOB).status_code == 429
     service.ledger.forget(ids[1], "busy")
+    client: Any = service.ledger.scripts.client
+    assert not client.sismember(service.ledger.scripts.key("key", "jobs", key.id), ids[1])
     assert http("POST", "/v1/jobs", text, json=JOB).status_code == 202
 
 

@@ -29,7 +29,16 @@ JOB = {"kind": "complete", "input": {"prompt": "only mine"}, "model": "fake:echo
 OPEN = {"/healthz", "/readyz"}
 NOT_OF_TENANTS = {"/v1/models/{model}"}
 """Models are the machine's, for everybody."""
-OF_ADMINS = ("/v1/keys", "/v1/tenants", "/v1/queues", "/v1/workers", "/v1/audit", "/v1/stats", "/metrics")
+OF_ADMINS = (
+    "/v1/keys",
+    "/v1/tenants",
+    "/v1/queues",
+    "/v1/workers",
+    "/v1/audit",
+    "/v1/stats",
+    "/v1/usage/of",
+    "/metrics",
+)
 BODIES: dict[tuple[str, str], Any] = {("PATCH", "/v1/schedules/{name}"): {"cron": "0 7 * * *"}}
 ROUTES = sorted(
     {
