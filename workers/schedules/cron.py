@@ -3,7 +3,7 @@
 cronsim reads the expression and walks the calendar; which instants its wall-clock times mean is decided here. Its own
 rules for summer time are kept (they are Debian cron's) but not its code for them: in zones whose clocks move by half
 an hour it leaves times out, and asked from within the doubled hour it answers with a time that is over (measured with
-2.7).
+2.8).
 """
 
 from __future__ import annotations
