@@ -304,3 +304,11 @@ def test_the_audit_log_knows_who_changed_what(service, add):
     entries = [(one.action, one.subject) for one in service.access.audit.read()[::-1]]
     actions = ("add", "pause", "resume", "run", "change", "remove")
     assert entries == [(f"schedule.{action}", "schedule nightly") for action in actions]
+
+
+def test_many_that_are_due_at_once_are_fired_over_several_ticks(service, clock, ticker, add):
+    for number in range(60):
+        add(f"s{number}", every="1h")
+    clock.on(hours=1)
+    assert [ticker.tick(), ticker.tick(), ticker.tick()] == [True, False, False]
+    assert len(service.list(limit=100)) == 60

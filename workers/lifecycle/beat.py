@@ -45,8 +45,8 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]  # RedBeat ships no typ
         try:
             if self.lock_key and self.lock is None and not self._take_lock():
                 return float(self.max_interval)
-            self._ticker.tick()
-            return min(LOOK, float(super().tick(*args, **kwargs)))
+            more = self._ticker.tick()
+            return min(0.0 if more else LOOK, float(super().tick(*args, **kwargs)))
         except LockError:
             log.warning("the scheduler's lock was lost; taking it again")
             self.lock = None

@@ -32,7 +32,8 @@ LOOK = 1.0
 """Seconds between two ticks."""
 _POLL = 2.0
 """Seconds between two looks at work that runs or waits."""
-_AT_ONCE = 200
+_AT_ONCE = 50
+"""Schedules, and firings, of one tick: it must end long before a scheduler's lock does, on a slow disk too."""
 _LONGEST_TRY = timedelta(days=1)
 
 
@@ -52,31 +53,36 @@ class Ticker:
         self._store = Store(service.ledger.scripts.client, service.settings.key_prefix)
         self._clock = clock or self._store.now
         self._beside = ThreadPoolExecutor(2, "phiq-schedule") if background else None
-        self._reading: dict[str, Future[None]] = {}
+        self._reading: dict[str, Future[bool]] = {}
 
-    def tick(self) -> None:
-        """Fire what is due.
+    def tick(self) -> bool:
+        """Fire what is due; returns whether more of it is left for the next tick, at once.
 
         Raises:
             RedisUnavailable: Redis does not answer; what was not done is done at a later tick.
         """
         now = self._clock()
         self._store.ticked(now)
-        for tenant, name in self._store.due(now, _AT_ONCE):
-            self._guarded(tenant, name, partial(self._advance, tenant, name, now))
-        for tenant, name, key in self._store.open(now, _AT_ONCE):
-            self._guarded(tenant, name, partial(self._step, tenant, name, key, now))
+        due, done = self._store.due(now, _AT_ONCE), 0
+        for tenant, name in due:
+            done += self._guarded(tenant, name, partial(self._advance, tenant, name, now))
+        pending = self._store.open(now, _AT_ONCE)
+        for tenant, name, key in pending:
+            done += self._guarded(tenant, name, partial(self._step, tenant, name, key, now))
+        return done > 0 and _AT_ONCE in (len(due), len(pending))
 
-    def _guarded(self, tenant: str, name: str, do: Callable[[], None]) -> None:
-        """One schedule's trouble is not the others'."""
+    def _guarded(self, tenant: str, name: str, do: Callable[[], None]) -> bool:
+        """Do it; whether it went well. One schedule's trouble is not the others'."""
         try:
             do()
+            return True
         except RedisUnavailable:
             raise
         except PhiqError as error:
             log.warning("schedule %s of tenant %s: %s", name, tenant, error.message)
         except Exception:
             log.exception("schedule %s of tenant %s", name, tenant)
+        return False
 
     def _advance(self, tenant: str, name: str, now: datetime) -> None:
         schedule = self._store.get(tenant, name)
