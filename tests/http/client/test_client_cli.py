@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,27 @@ def phiq(gateway: Any, worker: object, tmp_path: Path) -> Callable[..., Any]:
     return runner(Settings(data_dir=tmp_path / "nothing", url=gateway.url))
 
 
+def python(url: str, folder: Path, *arguments: str) -> str:
+    """What a process of its own prints that knows phiq by PHIQ_URL alone."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PHIQ_")}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env={**clean, "PYTHONPATH": str(ROOT), "PHIQ_URL": f"{url}/", "PHIQ_DATA_DIR": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def example(url: str, name: str, *arguments: str) -> str:
+    """What an example prints."""
+    return python(url, Path(tempfile.gettempdir()), str(ROOT / "examples" / name), *arguments)
+
+
 def runner(settings: Settings) -> Callable[..., Any]:
     from typer.testing import CliRunner
 
@@ -59,12 +81,14 @@ def runner(settings: Settings) -> Callable[..., Any]:
     return run
 
 
-def test_the_day_of_a_user(phiq: Callable[..., Any], tmp_path: Path) -> None:
-    (tmp_path / "lamp.md").write_text("# Lamp\n\nTo reset the lamp, hold the button for ten seconds.\n")
+def test_the_day_of_a_user(phiq: Callable[..., Any], gateway: Any, tmp_path: Path) -> None:
+    (tmp_path / "lamp.md").write_text("# Lamp\n\nTo reset the lamp or the Loop, hold the button for ten seconds.\n")
     assert "1 added" in phiq("ingest", tmp_path)
     assert "1 unchanged" in phiq("ingest", tmp_path)
     assert "ten seconds" in phiq("ask", "How do I reset the lamp?")
     assert "lamp.md" in phiq("search", "reset the lamp")
+    assert "ten seconds" in example(gateway.url, "five_lines.py")
+    assert "ten seconds" in example(gateway.url, "many_questions.py", "How do I reset the lamp?", "Reset the lamp?")
     assert phiq("complete", "one two three", "-m", "fake:echo").strip()
     text = tmp_path / "text.txt"
     text.write_text("The lamp is red. It stands in the hall. Nobody has seen it burn. It was made in 1950.")
@@ -123,7 +147,7 @@ def test_what_operators_ask(phiq: Callable[..., Any]) -> None:
 def test_what_needs_the_machine_says_so_by_name(phiq: Callable[..., Any], command: tuple[str, ...]) -> None:
     said = " ".join(phiq(*command, code=USER).split())
     assert "not_over_http" in said
-    assert f"`phiq {' '.join(command[:2] if command[0] in ('models', 'schedule') else command[:1])}`" in said
+    assert f"`phiq {' '.join(command[:2] if command[0] == 'models' else command[:1])}`" in said
     assert "unset PHIQ_URL" in said
 
 
@@ -142,33 +166,5 @@ def test_where_nothing_is(url: str, code: int, words: str, tmp_path: Path) -> No
 
 def test_by_the_variables_alone(gateway: Any, worker: object, tmp_path: Path) -> None:
     assert worker
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PHIQ_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", "complete", "one two", "-m", "fake:echo"],
-        env={**clean, "PHIQ_URL": f"{gateway.url}/", "PHIQ_DATA_DIR": str(tmp_path)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
-    five = """\
-import phiq
-job = phiq.submit("complete", "one two", model="fake:echo")
-for text in job.stream():
-    print(text, end="")
-print(job.result().model)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", five],
-        env={**clean, "PHIQ_URL": gateway.url, "PHIQ_DATA_DIR": str(tmp_path)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().endswith("echo")
+    done = python(gateway.url, tmp_path, "-m", "gateway.cli", "complete", "one two", "-m", "fake:echo")
+    assert done.strip()
