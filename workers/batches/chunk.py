@@ -12,6 +12,7 @@ import json
 import logging
 import tempfile
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 50
 """Jobs submitted, or looked at, before other batches have their turn."""
+_LOOK, _SELDOM = 0.1, 1.0
 _SPOOL = 1 << 20
 _FINAL = frozenset(state.value for state in State if state.final)
 
@@ -68,7 +70,8 @@ class Chunk:
         self._names: dict[int, str] = {}
         self._waiting: deque[Line] = deque(self._lines(ref, place, max_line))
         self._pending: deque[int] = deque()
-        self._not_before = 0.0
+        self._not_before = self._look_at = 0.0
+        self._pause = _LOOK
         self._closing: PhiqError | None = None
         self._find()
 
@@ -111,7 +114,9 @@ class Chunk:
         return done
 
     def look(self) -> bool:
-        """See which jobs have ended; returns whether any has."""
+        """See which jobs have ended, now and then; returns whether any has."""
+        if time.monotonic() < self._look_at:
+            return False
         some = [self._pending.popleft() for _ in range(min(_AT_ONCE, len(self._pending)))]
         ended = False
         lost: list[int] = []
@@ -126,6 +131,9 @@ class Chunk:
         if lost:
             # Redis went back to an earlier state: what it forgot is submitted again, under the same ids.
             raise JobNotFound(f"{len(lost)} jobs of {self._batch.id} are gone.", subject=self._batch.id)
+        # Jobs start about in their order: a chunk whose turn has not come need not be asked for often.
+        self._pause = _LOOK if ended else min(_SELDOM, 2 * self._pause)
+        self._look_at = time.monotonic() + self._pause
         return ended
 
     def close(self, why: PhiqError) -> None:
@@ -225,9 +233,12 @@ class Chunk:
 def forget(service: Service, batch: BatchRecord, numbers: Iterable[int]) -> None:
     """Delete the jobs of some lines that have ended, dead letters apart."""
     ids = [job_id(batch.id, number) for number in numbers]
-    for one, state in zip(ids, states(service, ids), strict=True):
-        if state in _FINAL and state != State.DEAD:
-            service.ledger.forget(one, batch.tenant)
+    ended = [
+        (one, batch.tenant, uuid.uuid4().hex, str(state))
+        for one, state in zip(ids, states(service, ids), strict=True)
+        if state in _FINAL and state != State.DEAD
+    ]
+    service.ledger.scripts.run_each("forget", ended)
 
 
 def states(service: Service, ids: Iterable[str]) -> list[str | None]:

@@ -7,6 +7,7 @@ hold. All it writes to Redis is refused once the lease is another's (`Lost`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CHUNKS = 8
 """Chunks open at once: a slow line must not keep the others from going on."""
+_SHOW = 0.5
+"""Seconds between two writes of the counts, which cost the disk something."""
 _SLACK = 4096
 """Bytes a line has around its job."""
 
@@ -138,7 +141,7 @@ def _work(held: Held, ref: str) -> Iterator[bool]:
     written = held.table("parts")
     left = iter([(number, Place.load(text)) for number, text in held.table("chunks").items() if number not in written])
     room, chunks, more = held.service.settings.batch_flight, list[Chunk](), True
-    shown, closing = (-1, -1), False
+    shown, show_at, closing = (-1, -1), 0.0, False
     while chunks or more:
         why = _closing(held)
         if why is not None and not closing:
@@ -165,7 +168,8 @@ def _work(held: Held, ref: str) -> Iterator[bool]:
                 held.run(scripts.TIDIED, chunk.number)
                 moved = True
         now = (sum(one.completed for one in chunks), sum(one.failed for one in chunks))
-        if now != shown:
+        if now != shown and time.monotonic() >= show_at:
+            show_at = time.monotonic() + _SHOW
             held.run(scripts.SAVE, "live_completed", now[0], "live_failed", now[1])
             shown = now
         yield moved

@@ -7,7 +7,7 @@ command again when its reply was lost, so each script either changes nothing the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,21 @@ class Scripts:
                     # The master became a replica, and its name or socket may lead to another by now.
                     self.client.connection_pool.disconnect()
                 raise
+
+    def run_each(self, script: str, calls: Iterable[Sequence[str | float]]) -> list[Any]:
+        """Run a script several times with one wait for Redis (and one write to its disk); each is a step of its own.
+
+        Raises:
+            RedisUnavailable, StorageFull: as `run`; some may have been run.
+        """
+        found = self._scripts.get(script)
+        if found is None:
+            found = self._scripts[script] = self.client.register_script(source(script))
+        with redis_errors():
+            pipe = self.client.pipeline(transaction=False)
+            for args in calls:
+                found(keys=[self.prefix], args=list(args), client=pipe)
+            return list(pipe.execute())
 
     def key(self, *parts: str) -> str:
         """A key of the ledger."""
