@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from agents.checkpoints import Checkpoints, NoCheckpoints, TokenLog, step_key
-from agents.contract import Usage
+from agents.contract import ToolCall, Usage
 from agents.errors import ModelMisbehaved
 from agents.think import ThinkFilter
 
@@ -33,6 +33,7 @@ class Answer:
         model: The chat model.
         messages: The prompt.
         kept: Where token ids are kept while they are made, and the answers of calls that are `read`.
+        call: More for the model's ``stream``: ``tools``, ``tool_choice`` and ``response_format`` in OpenAI's forms.
 
     Attributes:
         text: The answer so far, thinking left out.
@@ -42,10 +43,14 @@ class Answer:
         notes: Sentences of the engine that people must know.
         key: Of the prompt, among the checkpoints.
         recalled: Whether the answer was taken from there.
+        tool_calls: The tools it asks for.
     """
 
-    def __init__(self, model: BaseChatModel, messages: Sequence[BaseMessage], kept: Checkpoints | None = None) -> None:
+    def __init__(
+        self, model: BaseChatModel, messages: Sequence[BaseMessage], kept: Checkpoints | None = None, **call: Any
+    ) -> None:
         self._model = model
+        self._call = call
         self._messages = list(messages)
         # A store that is still empty may well be falsy.
         self._kept = NoCheckpoints() if kept is None else kept
@@ -56,12 +61,14 @@ class Answer:
         self.usage = Usage()
         self.finish_reason: FinishReason = "stop"
         self.notes: list[str] = []
+        self._asked: AIMessageChunk | None = None
 
     def __iter__(self) -> Iterator[str]:
         """The answer's text, piece by piece; closing the iterator ends the run in the engine."""
         think = ThinkFilter()
-        more: dict[str, Any] = {}
-        if getattr(self._model, "resumes", False):
+        more: dict[str, Any] = dict(self._call)
+        # What a tool is called with is no text: its ids can't be told from those of text, so such a call starts over.
+        if getattr(self._model, "resumes", False) and not more:
             more["resume"] = TokenLog(self._kept, self.key)
         else:
             self._kept.start_over()
@@ -78,6 +85,15 @@ class Answer:
         self.thinking = think.thinking.strip()
         if self.thinking and not self.text.strip():
             self.notes.append("The model used up its answer for thinking: allow it more tokens (max_tokens).")
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tools that the answer asks for, in order; one that came without an id gets its place as one."""
+        chunks = self._asked.tool_call_chunks if self._asked is not None else []
+        return [
+            ToolCall(id=chunk["id"] or f"call_{place}", name=chunk["name"] or "", arguments=chunk["args"] or "{}")
+            for place, chunk in enumerate(chunks)
+        ]
 
     def read(self, most: int | None = None) -> Answer:
         """Run to the end, or take the answer that an earlier attempt has kept; returns itself.
@@ -111,6 +127,8 @@ class Answer:
     def _account(self, chunk: AIMessageChunk) -> None:
         if counts := chunk.usage_metadata:
             self.usage += Usage(prompt_tokens=counts["input_tokens"], completion_tokens=counts["output_tokens"])
+        if chunk.tool_call_chunks:
+            self._asked = chunk if self._asked is None else self._asked + chunk
         metadata: dict[str, Any] = chunk.response_metadata
         if metadata.get("finish_reason") in _CUT:
             self.finish_reason = "length"

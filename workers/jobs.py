@@ -88,6 +88,12 @@ class GenerationOptions(Input):
     top_k: int | None = Field(default=None, ge=1, le=100_000)
     seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
     stop: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(default_factory=list, max_length=16)
+    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,7}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
+        default_factory=dict,
+        max_length=1024,
+        exclude_if=lambda bias: not bias,
+        description="what is added to tokens' logits, by their numbers",
+    )
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
@@ -239,11 +245,19 @@ def _path(parts: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in parts)[:200].encode(errors="replace").decode()
 
 
+def version_of(job: Job) -> int:
+    """The record's version that a job needs: 1 where every version of phiq can read it."""
+    used = [since for name, since in SINCE.items() if getattr(job, name) != type(job).model_fields[name].default]
+    verbatim = isinstance(job, ChatJob) and job.input.verbatim
+    return max([1, *used, *([3] if verbatim or job.options.logit_bias else [])])
+
+
 def capability(job: Job, model: str) -> Capability:
     """The queue a job belongs to, given the engine URI it will run on."""
     if job.kind in ("embed", "search", "ingest") or model == "extractive":
         return Capability.CORE
-    return Capability.VISION if job.kind == "describe" else Capability.GENERATE
+    sees = job.kind == "describe" or (isinstance(job, ChatJob) and any(turn.images for turn in job.input.messages))
+    return Capability.VISION if sees else Capability.GENERATE
 
 
 class AttemptRecord(BaseModel):

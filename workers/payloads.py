@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 INLINE_VERSION, REFERRED_VERSION = 1, 2
 """Versions of a record: one whose job or result lies elsewhere can't be read by who knows only the first."""
 
-_CARRIERS = {"describe": "images", "ingest": "files"}
-"""Kinds of jobs with attachments, and where in their input these are."""
+_CARRIERS = {"describe": "images", "ingest": "files", "chat": "messages"}
+"""Kinds of jobs with attachments, and where in their input these are; a chat's are in its messages' images."""
 
 
 class Payloads:
@@ -111,4 +111,6 @@ class Payloads:
 def attachments(kind: str, job: Mapping[str, Any]) -> Iterable[str]:
     """The references of a job's attachments, given the job as JSON."""
     items = job.get("input", {}).get(_CARRIERS.get(kind, ""), [])
+    if kind == "chat":
+        items = [image for turn in items if isinstance(turn, dict) for image in turn.get("images", [])]
     return list(dict.fromkeys(str(item["ref"]) for item in items if isinstance(item, dict) and "ref" in item))

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agents.contract import (
+    Attachment,
     Chunk,
     DescribeRequest,
     EmbedResult,
@@ -23,6 +24,7 @@ from agents.contract import (
 from agents.errors import Interrupted, NeedsModel
 from workers.collection_lock import collection_lock
 from workers.engines.base import EngineURI
+from workers.engines.offers import check_offers
 from workers.errors import OptionUnsupported
 from workers.ingest_reports import IngestReports
 from workers.jobs import (
@@ -121,6 +123,11 @@ class Runner:
 
             traced_model(model, str(uri), tracing.current())
         match job:
+            case ChatJob() if job.input.verbatim:
+                from agents.converse import build_converse
+
+                check_offers(model.profile, job.input, uri)
+                return build_converse(model, self._fetch, self._picture_limits(), checkpoints), job.input
             case ChatJob():
                 from agents.chat import build_chat
 
@@ -226,6 +233,9 @@ class Runner:
     def _pictures(self, job: DescribeJob) -> DescribeRequest:
         pictures = tuple(Picture(name=image.name, data=self._have.content.get(image.ref)) for image in job.input.images)
         return DescribeRequest(pictures=pictures, question=job.input.question)
+
+    def _fetch(self, image: Attachment) -> bytes:
+        return self._have.content.get(image.ref)
 
     def _picture_limits(self) -> PictureLimits:
         from tools.pictures import PictureLimits

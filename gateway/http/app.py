@@ -38,12 +38,16 @@ from gateway.http import (
     webhooks,
 )
 from gateway.http.guard import Guard
-from gateway.openai import batches, files
+from gateway.openai import batches, chat, completions, embeddings, files, responses
 from workers.ledger.fanout import Fanout
 from workers.service import Service
 from workers.settings import Settings
 
 ROUTERS: tuple[ModuleType, ...] = (
+    chat,
+    completions,
+    embeddings,
+    responses,
     attachments,
     batches,
     collections,

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.http import problems
 from knowledge.errors import PhiqError
+from workers.openai.fields import misfit
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
@@ -35,6 +36,11 @@ class ErrorAnswer(BaseModel):
 
 def response(error: PhiqError) -> Response:
     """An error as OpenAI's client expects it."""
+    return JSONResponse({"error": body_of(error).model_dump()}, problems.status_of(error), problems.headers_of(error))
+
+
+def body_of(error: PhiqError) -> ErrorBody:
+    """What went wrong, in OpenAI's shape."""
     status = problems.status_of(error)
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     said = f"{error.message} {error.hint}".strip()
@@ -42,8 +48,7 @@ def response(error: PhiqError) -> Response:
     errors = error.details.get("errors")
     if param is None and isinstance(errors, list) and errors and isinstance(errors[0], dict):
         param = str(errors[0].get("field", "")).removeprefix("body.").removeprefix("query.") or None
-    body = ErrorBody(message=said, type=kind, param=param, code=error.code)
-    return JSONResponse({"error": body.model_dump()}, status, problems.headers_of(error))
+    return ErrorBody(message=said, type=kind, param=param, code=error.code)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -65,8 +70,17 @@ class OpenAIRoute(APIRoute):
             except PhiqError as error:
                 return answer(error)
             except RequestValidationError as error:
-                return answer(problems.from_validation(error))
+                return answer(_misfit(error))
             except HTTPException as error:
                 return answer(problems.from_http(error))
 
         return bordered
+
+
+def _misfit(error: RequestValidationError) -> PhiqError:
+    found = error.errors()
+    of_body = [{**one, "loc": one["loc"][1:]} for one in found if one["loc"][0] == "body"]
+    if not of_body or (of_body[0]["type"] in ("json_invalid", "missing") and not of_body[0]["loc"]):
+        return problems.from_validation(error)
+    told = misfit(of_body)
+    return problems.RequestInvalid(told.message, hint=told.hint, **told.details)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from agents.contract import Usage
+from agents.contract import Attachment, Usage
 from knowledge.errors import PhiqError
 from workers.access.principal import RateLimited
 from workers.batches.answer import Answer, of_error, of_record
@@ -189,10 +189,16 @@ class Chunk:
                 self._names[line.number] = line.custom_id
                 yield line
 
+    def _attach(self, name: str, data: bytes) -> Attachment:
+        """Keep a picture of a request as the tenant's own."""
+        made = self._service.attach((name, data))
+        self._service.uploads.note(self._batch.tenant, made.ref)
+        return made
+
     def _submit(self, line: Line) -> None:
         own = job_id(self._batch.id, line.number)
         try:
-            job = job_of(line, self._batch)
+            job = job_of(line, self._batch, self._attach)
         except PhiqError:
             raise
         except Exception as error:

@@ -9,6 +9,7 @@ from workers.batches.records import BatchRecord
 from workers.errors import JobInvalid
 from workers.jobs import Job, Lane, parse_job
 from workers.openai import job_of as openai_job
+from workers.openai.fields import Attach
 
 _OURS = ("idempotency_key", "origin", "key", "webhook", "trace")
 """Fields of a job that the batch itself sets, or that mean nothing in one."""
@@ -24,13 +25,13 @@ def job_id(batch_id: str, number: int) -> str:
     return f"{of_batch[:12]}7{of_batch[12:15]}8{number:07x}{of_line[:8]}"
 
 
-def job_of(line: Line, batch: BatchRecord) -> Job:
-    """The job of a line.
+def job_of(line: Line, batch: BatchRecord, attach: Attach | None = None) -> Job:
+    """The job of a line; ``attach`` keeps the pictures of OpenAI's requests.
 
     Raises:
         PhiqError: the request can't be honoured, saying why.
     """
-    job = _own(line, batch) if line.url is None else openai_job(line.url, line.body)
+    job = _own(line, batch) if line.url is None else openai_job(line.url, line.body, attach)
     update: dict[str, object] = {
         "lane": Lane.BATCH,
         "tenant": batch.tenant,

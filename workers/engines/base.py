@@ -65,6 +65,8 @@ class Engine(ABC):
       ``profile["max_output_tokens"]`` that room; ``profile["image_inputs"]`` says whether it sees.
     - ``get_num_tokens_from_messages`` counts the prompt as it will be sent, template included (exactly where the
       tokenizer is at hand, else an estimate that errs high).
+    - ``profile["tool_calling"]`` says whether ``stream`` takes ``tools`` and ``tool_choice``, and
+      ``profile["structured_output"]`` whether it takes ``response_format``, all in OpenAI's forms.
     - A prompt that does not fit raises ``agents.errors.ContextOverflow`` before anything runs: nothing is cut.
     - The last chunk of a stream carries ``usage_metadata`` and ``response_metadata["finish_reason"]`` (``stop``
       or ``length``); ``response_metadata["notes"]`` is a list of sentences people must know.

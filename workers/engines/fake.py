@@ -1,6 +1,7 @@
 """The public fake engine, for tests and load tests: settable latency, rate and failures, no model.
 
     fake:echo                       the last user turn, word by word
+    fake:tools                      calls the first tool, fills forms by their schema; echo where there is neither
     fake:words?count=200            the same 200 words each time, or others with ?seed=7
     fake:echo?ttft=0.2&rate=50      0.2 s to the first token, then 50 tokens a second
     fake:echo?fail=engine_lost&at=3 fails after three tokens; without ``at`` before the first
@@ -18,7 +19,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,9 @@ from pydantic import ConfigDict, Field
 from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow, Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError
+from workers.engines import fake_tools
 from workers.engines.base import Engine, EngineStatus, EngineURI
+from workers.engines.offers import refuse_logit_bias
 from workers.errors import (
     EngineDown,
     EngineLost,
@@ -85,8 +89,8 @@ class Script:
             script = cls(text=text, **values)
         except (ValueError, TypeError, AttributeError) as error:
             raise _unreadable(name, str(error)) from error
-        if text not in ("echo", "words"):
-            raise _unreadable(name, f"'{text}' is neither echo nor words")
+        if text not in ("echo", "words", "tools"):
+            raise _unreadable(name, f"'{text}' is none of echo, words, tools")
         if script.fail and script.fail not in _FAILURES:
             raise _unreadable(name, f"fail must be one of {', '.join(sorted(_FAILURES))}")
         if min(script.count, script.ttft, script.rate, script.at) < 0 or script.context < 1:
@@ -121,9 +125,11 @@ class FakeChatModel(BaseChatModel):
         return len(text.split())
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Words of all turns; tools are not counted, the fake does not read them."""
-        _ = tools
-        return sum(self.get_num_tokens(message.text) for message in messages)
+        """Words of all turns and tools; a picture is one."""
+        parts = [part for message in messages for part in message.content if isinstance(part, dict)]
+        pictures = sum(part.get("type") == "image" for part in parts)
+        texts = [*(message.text for message in messages), *(str(tool) for tool in tools or ())]
+        return int(pictures + sum(map(self.get_num_tokens, texts)))
 
     def _generate(
         self,
@@ -148,7 +154,12 @@ class FakeChatModel(BaseChatModel):
             raise ContextOverflow(
                 f"The prompt has {prompt} tokens, {room} fit.", hint="Send less.", tokens=prompt, limit=room
             )
-        words, finish = self._answer(messages, [*(stop or []), *self.options.stop])
+        if tools := kwargs.get("tools"):
+            tool = fake_tools.chosen(messages, tools, kwargs.get("tool_choice"))
+            if tool is not None:
+                yield from self._call_tool(messages, tool, prompt, run_manager)
+                return
+        words, finish = self._answer(messages, [*(stop or []), *self.options.stop], kwargs.get("response_format"))
         made = self._taken_over(log, words)
         started = time.monotonic()
         for number, word in enumerate(words):
@@ -166,15 +177,34 @@ class FakeChatModel(BaseChatModel):
         self._maybe_fail(len(words))
         if self.script.witness:
             _testify(self.script.witness, messages, words)
-        usage = {"input_tokens": prompt, "output_tokens": len(words), "total_tokens": prompt + len(words)}
-        yield ChatGenerationChunk(
+        yield self._last(prompt, len(words), finish)
+
+    def _last(self, prompt: int, made: int, finish: str) -> ChatGenerationChunk:
+        return ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
-                usage_metadata=usage,
+                usage_metadata={"input_tokens": prompt, "output_tokens": made, "total_tokens": prompt + made},
                 response_metadata={"finish_reason": finish, "notes": [], "model_name": self.model},
                 chunk_position="last",
             )
         )
+
+    def _call_tool(
+        self,
+        messages: list[BaseMessage],
+        tool: Mapping[str, Any],
+        prompt: int,
+        run_manager: CallbackManagerForLLMRun | None,
+    ) -> Iterator[ChatGenerationChunk]:
+        self._wait(self.script.ttft)
+        self._maybe_fail(0)
+        text = fake_tools.arguments(messages, tool["parameters"])
+        call = {"name": tool["name"], "args": text, "id": f"call_{uuid.uuid4().hex[:24]}", "index": 0}
+        chunk = ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[call]))
+        if run_manager:
+            run_manager.on_llm_new_token("", chunk=chunk)
+        yield chunk
+        yield self._last(prompt, self.get_num_tokens(text), "stop")
 
     def _taken_over(self, log: TokenLog | None, words: list[str]) -> int:
         """How many words an earlier attempt has said."""
@@ -184,8 +214,12 @@ class FakeChatModel(BaseChatModel):
             log.refuse()
         return len(log.ids)
 
-    def _answer(self, messages: list[BaseMessage], stops: list[str]) -> tuple[list[str], str]:
-        if self.script.text == "echo":
+    def _answer(self, messages: list[BaseMessage], stops: list[str], form: Any = None) -> tuple[list[str], str]:
+        if form is not None:
+            schema = (form.get("json_schema") or {}).get("schema")
+            text = fake_tools.any_object(messages) if schema is None else fake_tools.arguments(messages, schema)
+            words = text.split(" ")
+        elif self.script.text != "words":
             turns = [message.text for message in messages if isinstance(message, HumanMessage)]
             words = (turns[-1] if turns else "").split()
         else:
@@ -223,6 +257,7 @@ class FakeEngine(Engine):
     def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> FakeChatModel:
         """A model that follows the URI's script."""
         del batch  # each run is on its own here
+        refuse_logit_bias(options, self.uri)
         room = options.max_tokens or max(1, self.script.context // 4)
         return FakeChatModel(
             model=str(self.uri),
@@ -233,6 +268,8 @@ class FakeEngine(Engine):
                 "max_input_tokens": max(1, self.script.context - room),
                 "max_output_tokens": room,
                 "image_inputs": self.script.vision,
+                "tool_calling": self.script.text == "tools",
+                "structured_output": self.script.text == "tools",
             },
         )
 

@@ -24,11 +24,12 @@ from agents.errors import ContextOverflow
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor
 from workers.engines.markers import note_of
+from workers.engines.offers import refuse_logit_bias
 from workers.engines.ollama_api import ModelFacts, OllamaAPI
 from workers.engines.prompt import Budget, check_images, count, disarm
 from workers.engines.remote import guarded
 from workers.engines.thinking import split_thoughts
-from workers.errors import EngineDown, ModelNotFound, PromptCut
+from workers.errors import EngineDown, ModelNotFound, OptionUnsupported, PromptCut
 from workers.jobs import GenerationOptions
 from workers.models.profiles import Sampling, lookup
 from workers.settings import Settings
@@ -71,6 +72,16 @@ class OllamaChatModel(ChatOllama):
         check_images(messages, sees=self.sees, uri=self.api.server.uri)
         clean, found = disarm(messages)
         tokens = self.budget.check(clean, kwargs.get("tools"), self.api.server.uri)
+        if (form := kwargs.pop("response_format", None)) is not None:
+            kwargs["format"] = form["json_schema"]["schema"] if form["type"] == "json_schema" else "json"
+        if kwargs.pop("tool_choice", None) not in (None, "auto"):
+            raise OptionUnsupported(
+                "Ollama can't be told to call a tool: its protocol has no tool_choice.",
+                hint="Leave tool_choice out, or give the one tool that is meant and ask for it in words.",
+                subject=self.api.server.uri,
+                option="tool_choice",
+                param="tool_choice",
+            )
         params = self._chat_params(clean, [*self.stops, *(stop or [])] or None, **kwargs)
         params["options"] = {
             **params["options"],
@@ -182,10 +193,12 @@ class OllamaEngine(Engine):
         """A chat model for one job; asks the server what the model can do.
 
         Raises:
+            OptionUnsupported: for ``logit_bias``, which its protocol does not have.
             ModelNotFound: with the exact pull command.
             EngineDown, EngineTimeout, EngineProtocolError: as the names say.
         """
         del batch  # the server knows no order of ours
+        refuse_logit_bias(options, self.uri)
         facts = self._show(stop)
         profile = lookup(self.uri.name)
         known = [limit for limit in (facts.context, profile.context if profile else 0) if limit]
@@ -216,6 +229,7 @@ class OllamaEngine(Engine):
                 "max_output_tokens": budget.room,
                 "image_inputs": sees,
                 "tool_calling": tools,
+                "structured_output": True,
             },
         )
 

@@ -84,6 +84,9 @@ class OpenAIChatModel(ChatOpenAI):
         if self.max_tokens is None:
             kwargs.setdefault("max_tokens", self.budget.context - tokens)
         stops = [*self.stops, *(stop or [])] or None
+        if (form := kwargs.pop("response_format", None)) is not None:
+            # Under its own name ChatOpenAI would hand it to a client that is not ours.
+            kwargs["extra_body"] = {**(self.extra_body or {}), "response_format": form}
         finish, usage, spoken = "", None, 0
         metadata: dict[str, Any] = {}
         chunks = super()._stream(clean, stops, run_manager, stream_usage=True, **kwargs)
@@ -208,6 +211,8 @@ class OpenAIEngine(Engine):
             temperature=options.temperature if options.temperature is not None else temperature,
             top_p=options.top_p if options.top_p is not None else (profile.sampling.top_p if profile else None),
             seed=options.seed,
+            # ChatOpenAI's own field takes whole numbers only.
+            extra_body={"logit_bias": options.logit_bias} if options.logit_bias else None,
             max_tokens=options.max_tokens,
             budget=budget,
             sees=sees,
@@ -219,6 +224,7 @@ class OpenAIEngine(Engine):
                 "max_output_tokens": budget.room,
                 "image_inputs": sees,
                 "tool_calling": profile.tool_calls if profile else True,
+                "structured_output": True,
             },
         )
 

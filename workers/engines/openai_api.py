@@ -76,6 +76,7 @@ class Completions:
         if self._named and "max_completion_tokens" in payload:
             # Older compatible servers know only the old name, and would ignore the limit without a word.
             payload["max_tokens"] = payload["max_completion_tokens"]
+        payload |= payload.pop("extra_body", None) or {}
         return Parts(self._parts(payload))
 
     def _parts(self, payload: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError
 
 from workers.errors import JobInvalid, JobTooLarge
-from workers.jobs import SINCE, Capability, Job
+from workers.jobs import SINCE, Capability, Job, version_of
 from workers.ledger import names, overview, registry
 from workers.ledger.config import LedgerConfig
 from workers.ledger.refusals import refusal
@@ -88,7 +88,7 @@ def submit(
     # Before the record: what it refers to is there from its first moment. If Redis then refuses, the sweep takes it.
     ref = payloads.put_away(payload, f"job {job_id}") if payloads is not None else ""
     fields: dict[str, str | int] = {
-        "version": max([REFERRED_VERSION if ref else INLINE_VERSION, *(SINCE[name] for name in SINCE.keys() - unused)]),
+        "version": max(REFERRED_VERSION if ref else INLINE_VERSION, version_of(job)),
         "kind": job.kind,
         "lane": job.lane.value,
         "capability": capability.value,

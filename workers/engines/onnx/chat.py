@@ -203,7 +203,7 @@ class OnnxChatModel(BaseChatModel):
         return merge(
             GenerationOptions(),
             self.model,
-            **{name: getattr(self, name) for name in GenerationOptions.model_fields},
+            **{name: getattr(self, name) for name in GenerationOptions.model_fields if name in type(self).model_fields},
         )
 
     def _room(self, options: GenerationOptions) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.protocol import LoadSpec
+from workers.engines.offers import refuse_logit_bias
 from workers.engines.onnx.chat import OnnxChatModel, Runtime
 from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.folder import ModelFolder
@@ -92,7 +93,12 @@ class OnnxEngine(Engine):
         )
 
     def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> OnnxChatModel:
-        """A chat model for one job; cheap."""
+        """A chat model for one job; cheap.
+
+        Raises:
+            OptionUnsupported: for ``logit_bias``.
+        """
+        refuse_logit_bias(options, self.uri)
         return OnnxChatModel(runtime=self._runtime, interrupt=stop, behind=batch, **options.model_dump())
 
     def status(self) -> EngineStatus:

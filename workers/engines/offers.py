@@ -1,0 +1,43 @@
+"""What a conversation asks of a model, refused by name before anything runs where the model can't."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.contract import ChatInput
+from workers.engines.base import EngineURI
+from workers.errors import OptionUnsupported
+from workers.jobs import GenerationOptions
+
+
+def check_offers(profile: Mapping[str, Any] | None, asked: ChatInput, uri: EngineURI) -> None:
+    """Compare tools and form of the answer with the profile of the chat model.
+
+    Raises:
+        OptionUnsupported: naming what the model can't do.
+    """
+    offers = profile or {}
+    if asked.tools and asked.tool_choice != "none" and not offers.get("tool_calling"):
+        raise _cannot(uri, "tools", "can't be offered tools", "Use a model with tool calls, such as ollama:phi4-mini.")
+    if asked.response_format is not None and not offers.get("structured_output"):
+        raise _cannot(
+            uri,
+            "response_format",
+            "can't be held to a form of its answer",
+            "Leave response_format out, or use Ollama or a server with OpenAI's protocol.",
+        )
+
+
+def refuse_logit_bias(options: GenerationOptions, uri: EngineURI) -> None:
+    """For engines that have no such thing.
+
+    Raises:
+        OptionUnsupported: when it is asked for.
+    """
+    if options.logit_bias:
+        raise _cannot(uri, "logit_bias", "can't be given a logit_bias", "Leave logit_bias out.")
+
+
+def _cannot(uri: EngineURI, option: str, what: str, hint: str) -> OptionUnsupported:
+    return OptionUnsupported(f"The model {uri} {what}.", hint=hint, subject=str(uri), option=option, param=option)
