@@ -107,6 +107,7 @@ def test_a_report_whose_answer_was_lost_counts_once(ledger):
             raise error
         return reply
 
+    ledger.scripts.client.sadd(ledger.scripts.key("sight", "models"), "fake:echo")
     ledger.scripts.run = losing
     tally.add("tokens", "in", MODEL, amount=3, model="fake:echo")
     with pytest.raises(RedisUnavailable):
@@ -122,12 +123,17 @@ def test_a_report_whose_answer_was_lost_counts_once(ledger):
 
 def test_models_beyond_the_fortieth_and_those_that_never_did_a_job_are_one(ledger):
     tally = Tally()
-    for number in range(60):
-        tally.add("tokens", "in", MODEL, model=f"fake:words?count={number}%1")
+    models = [f"fake:words?count={number}%1" for number in range(45)]
+    for model in models:
+        ledger.claim(submit(ledger, model), "w").succeed(CompletionResult(text=""))
+    for model in [*models, "fake:tried"]:
+        tally.add("tokens", "in", MODEL, model=model)
     Reporter(ledger.scripts, tally).report()
     seen = counts.total(ledger.scripts)
-    assert len(seen) == 41
-    assert seen["tokens in other"] == 20
+    assert sum(name.startswith("tokens") for name in seen) == 41
+    assert seen["tokens in other"] == 6
+    assert seen[f"tokens in {models[39]}"] == 1
+    assert seen["jobs complete succeeded other"] == 5
     ledger.cancel(submit(ledger, "fake:invented"), "default")
     assert counts.total(ledger.scripts)["jobs complete cancelled other"] == 1
 
