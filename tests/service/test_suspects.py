@@ -59,7 +59,7 @@ def test_a_poisonous_job_ends_its_own_process_only_and_is_a_dead_letter(
 def test_an_innocent_suspect_ends_well_while_others_run_beside_it(
     service, make_suspect, start_worker, complete, wait_until
 ):
-    suspect = make_suspect(model="fake:words?count=60&rate=20")
+    suspect = make_suspect(model="fake:words?count=200&rate=20")
     start_worker("w1")
     service.resume(tenant="odd")
     wait_until(lambda: processes(service) and processes(service)[0].running == [suspect], 30, "it runs apart")
