@@ -292,6 +292,17 @@ def test_a_lost_reply_settles_once(add, end, deliverer, receiver, webhooks):
     assert webhooks.delivery("default", delivery.id) == first
 
 
+def test_a_lost_reply_takes_and_drops_once(add, end, ledger, webhooks):
+    add()
+    for _ in range(2):
+        end()
+    taken = [ledger.scripts.run("webhook_take", "owner", 60_000, 2, 1000) for _ in range(2)]
+    assert taken[0] == taken[1]
+    assert sorted(one.tries for one in webhooks.deliveries("default")) == [0, 1]
+    one = webhooks.deliveries("default")[0].id
+    assert [ledger.scripts.run("webhook_drop", one, who) for who in ("default", "default", "other")] == [1, 1, 0]
+
+
 def test_answers_are_bounded_in_size_and_time(add, end, deliverer, receiver, webhooks):
     add()
     receiver.body = b"x" * 10_000

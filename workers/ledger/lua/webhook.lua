@@ -13,7 +13,7 @@ local function drop_delivery(id)
   end
   redis.call('DEL', delivery_key(id))
   -- Whoever looks through the records for what was not told must not find it missing: see workers/webhooks/catch_up.py.
-  redis.call('SET', P .. 'webhook:dropped:' .. id, 1, 'PX', 7200000)
+  redis.call('SET', P .. 'webhook:dropped:' .. id, at[1] or '', 'PX', 7200000)
 end
 
 -- Makes a dead letter of a delivery; it is kept for `keep` ms.

@@ -2,6 +2,8 @@
 -- Returns the fields of a delivery that is due, now this owner's, or nothing. Whose owner dies is taken again after the
 -- lease. Endpoints take turns, so that a slow one or one with a long line holds nobody else up.
 go_on_when_full()
+local said = redis.call('GET', P .. 'op:' .. ARGV[1])
+if said then return redis.call('HGETALL', delivery_key(said)) end
 for _, who in ipairs(redis.call('ZRANGEBYSCORE', P .. 'webhook:turns', '-inf', now, 'LIMIT', 0, 50)) do
   local cut = string.find(who, ':', 1, true)
   local tenant, name = string.sub(who, 1, cut - 1), string.sub(who, cut + 1)
@@ -34,6 +36,7 @@ for _, who in ipairs(redis.call('ZRANGEBYSCORE', P .. 'webhook:turns', '-inf', n
       redis.call('ZADD', sending, now + ARGV[2], taken)
       redis.call('HSET', delivery_key(taken), 'state', 'sending', 'token', ARGV[1], 'last', now)
       redis.call('HINCRBY', delivery_key(taken), 'tries', 1)
+      redis.call('SET', P .. 'op:' .. ARGV[1], taken, 'EX', 30)
     end
     next_turn(who, now + 1)
     if taken then return redis.call('HGETALL', delivery_key(taken)) end
