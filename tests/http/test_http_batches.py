@@ -16,6 +16,11 @@ from workers.settings import Settings
 
 
 @pytest.fixture(scope="module")
+def http_settings(http_settings):
+    return http_settings.model_copy(update={"batch_bytes": 100_000})
+
+
+@pytest.fixture(scope="module")
 def client(gateway, worker):
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as made:
         yield made
@@ -141,6 +146,23 @@ def test_uploads_that_cannot_be_taken_are_refused_in_openais_shape(gateway):
     refused(
         http.post("/v1/files", content=b"--x", headers={"Content-Type": "multipart/form-data"}), 400, "file_invalid"
     )
+
+
+def test_an_upload_above_the_limit_is_refused_however_large(gateway):
+    def body(blocks: int):
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+        for _ in range(blocks):
+            yield b"x" * 10_000
+        yield b'\r\n--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    refused(gateway.http.post("/v1/files", content=body(12), headers=kind), 413, "file_too_large")
+    answer = gateway.http.post("/v1/files", content=body(9), headers=kind)
+    assert (answer.status_code, answer.json()["bytes"]) == (200, 90_000)
+    for blocks in (30, 1000):
+        answer = gateway.http.post("/v1/files", content=body(blocks), headers=kind)
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] in ("file_too_large", "body_too_large")
 
 
 def test_batches_that_cannot_be_meant_are_refused_in_openais_shape(gateway):
