@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.contract import Usage
 from knowledge.errors import PhiqError
+from workers.batches.lines import Line
 from workers.errors import JobCancelled, JobExpired
 from workers.jobs import JobRecord, State
 from workers.openai import body_of
@@ -23,13 +24,12 @@ class Answer:
     seconds: float = 0.0
 
 
-def of_record(custom_id: str, record: JobRecord, url: str | None, closing: PhiqError | None) -> Answer:
+def of_record(line: Line, record: JobRecord, closing: PhiqError | None) -> Answer:
     """The line for a job that has ended.
 
     Args:
-        custom_id: The line's name.
+        line: As it was asked.
         record: The job.
-        url: The path of OpenAI's, for lines of that form.
         closing: Why the batch ended before its time; what it cancelled says so.
     """
     seconds = sum(
@@ -37,7 +37,7 @@ def of_record(custom_id: str, record: JobRecord, url: str | None, closing: PhiqE
     )
     if record.state is State.SUCCEEDED and record.result is not None:
         usage = Usage.model_validate(record.result.get("usage") or {})
-        body = {"id": _line_id(record.id), "custom_id": custom_id, **_answered(record, url), "error": None}
+        body = {"id": _line_id(record.id), "custom_id": line.custom_id, **_answered(line, record), "error": None}
         return Answer(True, dump(body | {"seconds": round(seconds, 3)}), usage, seconds)
     if record.state is State.CANCELLED and closing is not None:
         error = closing.to_dict()
@@ -47,7 +47,7 @@ def of_record(custom_id: str, record: JobRecord, url: str | None, closing: PhiqE
         error = JobExpired("The job of this line was not done in its time.", subject=record.id).to_dict()
     else:
         error = record.missing or record.error or {"code": "internal", "message": "The job ended without a result."}
-    return of_error(custom_id, error, url, record.id, seconds)
+    return of_error(line.custom_id, error, line.url, record.id, seconds)
 
 
 def of_error(custom_id: str, error: dict[str, Any], url: str | None, job_id: str = "", seconds: float = 0.0) -> Answer:
@@ -57,10 +57,10 @@ def of_error(custom_id: str, error: dict[str, Any], url: str | None, job_id: str
     return Answer(False, dump(line | {"seconds": round(seconds, 3)}), seconds=seconds)
 
 
-def _answered(record: JobRecord, url: str | None) -> dict[str, Any]:
-    if url is None:
+def _answered(line: Line, record: JobRecord) -> dict[str, Any]:
+    if line.url is None:
         return {"job": record.id, "kind": record.kind, "model": record.model, "result": record.result}
-    body = body_of(url, record)
+    body = body_of(line.url, record, line.body)
     return {"response": {"status_code": 200, "request_id": record.id, "body": body}}
 
 

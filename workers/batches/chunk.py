@@ -68,7 +68,8 @@ class Chunk:
         self._batch = batch
         self._errors: dict[int, dict[str, Any]] = {}
         self._names: dict[int, str] = {}
-        self._waiting: deque[Line] = deque(self._lines(ref, place, max_line))
+        self._lies = (ref, place, max_line)
+        self._waiting: deque[Line] = deque(self._lines(*self._lies))
         self._pending: deque[int] = deque()
         self._not_before = self._look_at = 0.0
         self._pause = _LOOK
@@ -227,13 +228,13 @@ class Chunk:
         return states(self._service, [job_id(self._batch.id, number) for number in numbers])
 
     def _answers(self) -> Iterator[Answer]:
-        """In the order of the lines, one after the other: a chunk's results together may be large."""
-        for number, custom_id in sorted(self._names.items()):
-            if number in self._errors:
-                yield of_error(custom_id, self._errors[number], self._batch.endpoint)
+        """In the order of the lines, one after the other: a chunk's requests and results together may be large."""
+        for line in self._lines(*self._lies):
+            if line.number in self._errors:
+                yield of_error(line.custom_id, self._errors[line.number], self._batch.endpoint)
                 continue
-            record = self._service.get(job_id(self._batch.id, number), self._batch.tenant)
-            yield of_record(custom_id, record, self._batch.endpoint, self._closing)
+            record = self._service.get(job_id(self._batch.id, line.number), self._batch.tenant)
+            yield of_record(line, record, self._closing)
 
 
 def forget(service: Service, batch: BatchRecord, numbers: Iterable[int]) -> None:
