@@ -399,6 +399,7 @@ def test_deliveries_are_bounded(add, ledger, client, webhooks, monkeypatch):
     add()
     for n in range(9):
         emit(ledger, "default", "batch.completed", str(n), {"n": n})
+        time.sleep(0.002)  # within a millisecond there is no order
     assert [one.data["n"] for one in webhooks.deliveries("default")] == [8, 7, 6, 5, 4]
     assert len(client.keys("phiq:webhook:delivery:*")) == 5
 

@@ -80,7 +80,7 @@ def wanting(ended: Ended, known: Iterable[Endpoint]) -> list[Endpoint]:
 
 def delivery_of(ended: Ended, endpoint: Endpoint) -> str:
     """The id of the delivery of a job's end to an endpoint."""
-    return _delivery(_message(ended.tenant, *_named(ended)), endpoint)
+    return delivery_id(ended.tenant, *_named(ended), endpoint)
 
 
 def put(
@@ -96,6 +96,11 @@ def put(
     kept = round(ledger.config.dead_ttl * 1000)
     fixed = (tenant, message, kind, json.dumps(data, separators=(",", ":")), job, MOST_DELIVERIES, kept)
     return int(ledger.scripts.run("webhook_put", *fixed, *targets))
+
+
+def delivery_id(tenant: str, kind: str, key: str, endpoint: Endpoint) -> str:
+    """The id of the delivery of an event to an endpoint."""
+    return _delivery(_message(tenant, kind, key), endpoint)
 
 
 def _named(ended: Ended) -> tuple[str, str]:

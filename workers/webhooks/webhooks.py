@@ -12,7 +12,7 @@ from knowledge.addresses import Rules, check_url
 from workers.ledger.scripts import redis_errors
 from workers.webhooks import endpoints, signing
 from workers.webhooks.errors import DeliveryNotFound, WebhookExists, WebhookInvalid
-from workers.webhooks.events import put
+from workers.webhooks.events import delivery_id, put
 from workers.webhooks.records import Delivery, DeliveryState, Endpoint, EndpointNew, to_delivery
 
 if TYPE_CHECKING:
@@ -127,8 +127,9 @@ class Webhooks:
             WebhookNotFound: the tenant has none of that name.
         """
         endpoint = self.get(tenant, name)
-        put(self._ledger, tenant, "webhook.test", uuid.uuid4().hex, {"endpoint": name}, [endpoint])
-        return self.deliveries(tenant, endpoint=name, limit=1)[0]
+        key = uuid.uuid4().hex
+        put(self._ledger, tenant, "webhook.test", key, {"endpoint": name}, [endpoint])
+        return self.delivery(tenant, delivery_id(tenant, "webhook.test", key, endpoint))
 
     # Deliveries
 
