@@ -180,3 +180,9 @@ def test_keys_are_made_shown_rotated_and_revoked_over_http(
     assert entries == [("key.revoke", "key"), ("key.rotate", "key"), ("key.create", "key")]
     log = str(http("GET", "/v1/audit?tenant=c", admin).json())
     assert key["key"].split("_")[-1] not in log
+
+
+def test_a_key_that_may_not_write_documents_submits_no_ingest(http: Callable[..., Any], make_key: Callable[..., Any]):
+    _, text = make_key(tenant="reader", scopes={"jobs:write"})
+    refused = http("POST", "/v1/jobs", text, json={"kind": "ingest", "input": {"files": []}})
+    assert (refused.status_code, refused.json()["scope"]) == (403, "documents:write")

@@ -34,6 +34,13 @@ def stamped(job: Job) -> Job:
         raise ScopeMissing(
             "This key may not submit jobs for another tenant.", hint="Leave the field tenant out.", subject=job.tenant
         )
+    if job.kind == "ingest" and not who.may("documents:write"):
+        raise ScopeMissing(
+            "This key may not put documents into collections: it lacks the scope documents:write.",
+            hint="Ask for a key with the scope documents:write.",
+            subject=who.key_id or "",
+            scope="documents:write",
+        )
     if who.origin_limited:
         _for_pages(job)
     if who.collections is not None:
