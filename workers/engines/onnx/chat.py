@@ -23,7 +23,7 @@ from workers.engines.host.host import Host
 from workers.engines.host.protocol import Delta, Done
 from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.messages import to_turns
-from workers.engines.onnx.sampling import make_request, merge
+from workers.engines.onnx.sampling import OPTIONS, make_request, merge
 from workers.engines.thinking import split_thoughts
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
@@ -203,7 +203,7 @@ class OnnxChatModel(BaseChatModel):
         return merge(
             GenerationOptions(),
             self.model,
-            **{name: getattr(self, name) for name in GenerationOptions.model_fields if name in type(self).model_fields},
+            **{name: getattr(self, name) for name in OPTIONS},
         )
 
     def _room(self, options: GenerationOptions) -> int:

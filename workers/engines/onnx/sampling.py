@@ -13,6 +13,8 @@ from workers.jobs import GenerationOptions
 from workers.models.profiles import Sampling
 
 _SEEDS = 2**31 - 1
+OPTIONS = tuple(name for name in GenerationOptions.model_fields if name != "logit_bias")
+"""Options of a job that this engine has; GenAI's search takes no bias of tokens."""
 
 
 def merge(options: GenerationOptions, model: str, **call: Any) -> GenerationOptions:
@@ -22,11 +24,11 @@ def merge(options: GenerationOptions, model: str, **call: Any) -> GenerationOpti
         OptionUnsupported: naming an option that does not exist here, or whose value can't be used.
     """
     given = {name: value for name, value in call.items() if value is not None}
-    unknown = sorted(set(given) - set(GenerationOptions.model_fields))
+    unknown = sorted(set(given) - set(OPTIONS))
     if unknown:
         raise OptionUnsupported(
             f"The onnx engine has no option '{unknown[0]}'.",
-            hint=f"Options are {', '.join(GenerationOptions.model_fields)}.",
+            hint=f"Options are {', '.join(OPTIONS)}.",
             subject=model,
             option=unknown[0],
         )
