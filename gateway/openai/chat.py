@@ -38,12 +38,7 @@ async def create(
     """Answer a conversation. Nothing is added to it, nothing left out; with `phiq.collection` from documents."""
     run = Run(service, fanout, who)
     if asked.stream:
-        await run.begin(lambda: chat.to_job(asked, run.attach))
-        try:
-            return await sse.streamed(run, _chunks(run, asked))
-        except BaseException:
-            await run.__aexit__()
-            raise
+        return await sse.streamed(request, run, lambda: chat.to_job(asked, run.attach), lambda: _chunks(run, asked))
     async with run:
         await run.begin(lambda: chat.to_job(asked, run.attach))
         return JSONResponse(chat.to_body(await run.result(request)))

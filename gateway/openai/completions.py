@@ -27,12 +27,7 @@ async def create(
     """Continue a prompt."""
     run = Run(service, fanout, who)
     if asked.stream:
-        await run.begin(lambda: completions.to_job(asked))
-        try:
-            return await sse.streamed(run, _chunks(run, asked))
-        except BaseException:
-            await run.__aexit__()
-            raise
+        return await sse.streamed(request, run, lambda: completions.to_job(asked), lambda: _chunks(run, asked))
     async with run:
         await run.begin(lambda: completions.to_job(asked))
         return JSONResponse(completions.to_body(await run.result(request)))

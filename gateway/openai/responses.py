@@ -28,12 +28,7 @@ async def create(
     """Answer. Nothing is stored: the whole conversation comes with each request."""
     run = Run(service, fanout, who)
     if asked.stream:
-        await run.begin(lambda: bodies.to_job(asked, run.attach))
-        try:
-            return await sse.streamed(run, _events(run, asked))
-        except BaseException:
-            await run.__aexit__()
-            raise
+        return await sse.streamed(request, run, lambda: bodies.to_job(asked, run.attach), lambda: _events(run, asked))
     async with run:
         await run.begin(lambda: bodies.to_job(asked, run.attach))
         return JSONResponse(bodies.to_body(await run.result(request), asked))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Self
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Self, TypeVar
 
 from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +19,7 @@ from workers.access.principal import Principal
 from workers.jobs import Job, JobRecord
 from workers.ledger.fanout import Following
 
+T = TypeVar("T")
 QUIET = 15.0
 """Seconds of silence after which a comment is sent."""
 
@@ -74,19 +75,9 @@ class Run:
             PhiqError: what the job ended with.
             asyncio.CancelledError: the client went away.
         """
-        gone = asyncio.create_task(_until_gone(request))
-        try:
-            while not self._place_ended():
-                batch = asyncio.create_task(self._batch())
-                await asyncio.wait({gone, batch}, return_when=asyncio.FIRST_COMPLETED)
-                if not batch.done():
-                    batch.cancel()
-                    raise asyncio.CancelledError
-                if batch.result() is None:
-                    break
-        finally:
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
+        while not self._place_ended():
+            if await unless_gone(request, self._batch()) is None:
+                break
         return await self.ended()
 
     async def ended(self) -> JobRecord:
@@ -149,6 +140,24 @@ class Run:
 
     def _place_ended(self) -> bool:
         return self._following is not None and self._following.place.ended
+
+
+async def unless_gone(request: Request, doing: Coroutine[Any, Any, T]) -> T:
+    """What ``doing`` gives, unless the client goes away first.
+
+    Raises:
+        asyncio.CancelledError: the client went away.
+    """
+    gone, done = asyncio.create_task(_until_gone(request)), asyncio.create_task(doing)
+    try:
+        await asyncio.wait({gone, done}, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise asyncio.CancelledError
+        return done.result()
+    finally:
+        for task in (gone, done):
+            task.cancel()
+        await asyncio.gather(gone, done, return_exceptions=True)
 
 
 async def _until_gone(request: Request) -> None:

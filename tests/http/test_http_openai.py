@@ -220,3 +220,11 @@ def test_a_body_that_is_no_json(gateway):
     )
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_who_goes_away_before_the_first_word_cancels_too(client, gateway, wait_until):
+    before = {record.id for record in gateway.service.list()}
+    with pytest.raises(openai.APITimeoutError):
+        ask(client.with_options(timeout=1), model="fake:echo?ttft=60", stream=True)
+    (waited_for,) = {record.id for record in gateway.service.list()} - before
+    wait_until(lambda: gateway.service.get(waited_for).state is State.CANCELLED, 10, "cancelled")
