@@ -15,7 +15,7 @@ from workers.ledger.scripts import Scripts
 class Limits(BaseModel):
     """What a tenant may have. None: as the settings say."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     queued: int | None = Field(default=None, ge=0, le=1_000_000_000, description="jobs waiting at most; 0: no limit")
     running: int | None = Field(default=None, ge=0, le=1_000_000_000, description="jobs running at most; 0: no limit")
     share: float | None = Field(default=None, gt=0, le=1000, description="turns against a tenant with share 1")
