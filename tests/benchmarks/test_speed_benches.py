@@ -17,8 +17,8 @@ def test_the_overhead_bench_counts_every_job_of_both_sides(redis_binary: str) ->
         assert found[side]["jobs_per_s"] > 0
         assert found[side]["latency_cpu_ms"] > 0
         assert 0 < found["redis"][side]["that write"] <= found["redis"][side]["round trips"]
-    assert found["redis"]["bare"]["commands in scripts"] == 0
-    assert found["redis"]["phiq"]["commands in scripts"] > 10
+    # A look of phiq's worker may fall into the other side's job: it is frozen at its turn's end, not within a step.
+    assert found["redis"]["bare"]["commands in scripts"] < 30 < found["redis"]["phiq"]["commands in scripts"]
     assert "one at a time, median ms" in bench_overhead.printed(found)
 
 

@@ -309,3 +309,16 @@ def test_a_broker_that_cant_be_reached_is_the_reason(ledger, submit, worker):
     assert (told.reason, "refused" in told.message) == ("broker_unreachable", True)
     worker(name="another")
     assert ledger.waiting(job_id, "default").reason == "slots_full"
+
+
+def test_a_limit_as_large_as_it_may_be_is_read_back(ledger):
+    """Redis' scripts write such a number as 1e+09."""
+    most = Limits(queued=1_000_000_000, tokens_day=10**15, share=2)
+    ledger.set_limits("big", most)
+    assert next(one for one in ledger.tenants() if one.name == "big").limits == most
+
+
+@pytest.mark.parametrize("value", [True, "5", [1]])
+def test_a_limit_is_a_number(value):
+    with pytest.raises(ValueError, match="number"):
+        Limits(queued=value)

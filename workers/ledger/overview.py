@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from workers.jobs import Name
 from workers.ledger import names, registry
@@ -15,7 +15,7 @@ from workers.ledger.scripts import Scripts
 class Limits(BaseModel):
     """What a tenant may have. None: as the settings say."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid")
     queued: int | None = Field(default=None, ge=0, le=1_000_000_000, description="jobs waiting at most; 0: no limit")
     running: int | None = Field(default=None, ge=0, le=1_000_000_000, description="jobs running at most; 0: no limit")
     share: float | None = Field(default=None, gt=0, le=1000, description="turns against a tenant with share 1")
@@ -23,6 +23,14 @@ class Limits(BaseModel):
     tokens_month: int | None = Field(default=None, gt=0, le=10**15, description="tokens of models in a month (UTC)")
     seconds_day: int | None = Field(default=None, gt=0, le=10**12, description="seconds that jobs ran in a day (UTC)")
     seconds_month: int | None = Field(default=None, gt=0, le=10**12, description="seconds that jobs ran in a month")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_a_number(cls, value: object) -> object:
+        # Not strict as a whole: Redis' scripts write a large number as 1e+09.
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise ValueError("it must be a number")  # noqa: TRY004 - what pydantic takes
+        return value
 
 
 class TenantInfo(BaseModel):
