@@ -53,7 +53,11 @@ def body_of(error: PhiqError) -> ErrorBody:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route's ``responses=``: the errors it may answer with."""
-    return {status: {"model": ErrorAnswer} for status in sorted({400, 401, 403, 429, 503, *statuses})}
+    # Problems go to who asks for them, and to addresses that only look like one of these.
+    problem = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"model": ErrorAnswer, "content": problem} for status in sorted({400, 401, 403, 429, 503, *statuses})
+    }
 
 
 class OpenAIRoute(APIRoute):
