@@ -59,7 +59,7 @@ def traced(client: redis.Redis, action: Callable[[], Any], name: str = "bench-tr
     ready.wait(10)
     time.sleep(0.05)
     action()
-    client.echo(name)  # type: ignore[no-untyped-call]
+    client.echo(name)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     thread.join(10)
     trips = _transactions_once(sent)
     return {

@@ -33,7 +33,7 @@ class PatientProtocol(H11Protocol):
     _stalled: asyncio.TimerHandle | None = None
     _lingers: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn only ever gives one
         """A client is there: its first request is awaited from now on."""
         super().connection_made(transport)
         if len(self.connections) > self.most * 3 // 2:

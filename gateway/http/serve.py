@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop taking requests, end those under way."""
-        app: FastAPI = self.config.app  # type: ignore[assignment]
+        app: FastAPI = self.config.app  # type: ignore[assignment]  # ours, never a name
         app.state.fanout.end_all()
         await super().shutdown(sockets)
         # Else uvicorn raises the signal once more, and the process ends by it as if it had not stopped in good order.

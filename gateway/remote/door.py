@@ -102,7 +102,7 @@ class HttpService:
         """Why a job has not started, and its place in line."""
         return self._ask(calls.waiting(job_id))
 
-    def wait(self, job_id: str, timeout: float | None = None, tenant: str | None = None) -> JobRecord:  # noqa: ARG002
+    def wait(self, job_id: str, timeout: float | None = None, tenant: str | None = None) -> JobRecord:  # noqa: ARG002 - as get
         """The record once the job has ended, or as it is after ``timeout`` seconds."""
         until = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -111,7 +111,7 @@ class HttpService:
             if record.state.final or left <= 0:
                 return record
 
-    def events(self, job_id: str, tenant: str | None = None, after: str = "0-0") -> _Events:  # noqa: ARG002
+    def events(self, job_id: str, tenant: str | None = None, after: str = "0-0") -> _Events:  # noqa: ARG002 - as get
         """The job's events after ``after``, up to ``end``; a stream that breaks is taken up where it broke."""
         import httpx
         from httpx_sse import EventSource

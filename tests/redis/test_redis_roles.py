@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from workers.access.key import KeySpec
 from workers.doctor import Check, redis_look
 from workers.doctor.redis_facts import Facts
 from workers.doctor.redis_promises import check
@@ -37,6 +38,9 @@ def test_when_an_address_leads_to_another_master_then_workers_and_clients_go_the
     service = connect(f"unix://{link}?db=0")
     worker = start_worker(service)
     assert service.wait(service.submit(words()).id, 30).state is State.SUCCEEDED, worker.log.read_text()
+    # Its connections are its own: nobody but the scripts of keys can notice for it.
+    apart, spec = connect(f"unix://{link}?db=0"), KeySpec(scopes={"jobs:read"})
+    apart.access.create(spec)
 
     with first.client() as old, second.client() as new:
         new.replicaof("127.0.0.1", first.port)
@@ -47,6 +51,9 @@ def test_when_an_address_leads_to_another_master_then_workers_and_clients_go_the
         link.symlink_to(f"{tmp_path}/b.sock")
         with pytest.raises(RedisUnavailable, match="READONLY"):
             service.submit(words())
+        with pytest.raises(RedisUnavailable, match="READONLY"):
+            apart.access.create(spec)
+        apart.access.create(spec)
         assert not any("It is a replica" in finding.message for finding in findings(service.settings))
         record = service.wait(service.submit(words()).id, 40)
         assert record.state is State.SUCCEEDED, worker.log.read_text()

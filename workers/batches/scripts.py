@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workers.ledger.scripts import redis_errors
+from workers.ledger.scripts import call
 
 if TYPE_CHECKING:
     import redis
@@ -184,5 +184,4 @@ def run(client: redis.Redis, prefix: str, script: str, *args: str | float) -> An
     Raises:
         RedisUnavailable, StorageFull: as every call to Redis.
     """
-    with redis_errors():
-        return client.register_script(_HEAD + script)(keys=[prefix], args=list(args))
+    return call(client, client.register_script(_HEAD + script), prefix, args)

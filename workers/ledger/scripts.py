@@ -56,19 +56,7 @@ class Scripts:
             RedisUnavailable: no answer, after the client's own retries.
             StorageFull: Redis takes no more.
         """
-        import redis
-
-        found = self._scripts.get(script)
-        if found is None:
-            found = self._scripts[script] = self.client.register_script(source(script))
-        with redis_errors():
-            try:
-                return found(keys=[self.prefix], args=list(args))
-            except redis.ResponseError as error:
-                if _refusal(error) == "READONLY":
-                    # The master became a replica, and its name or socket may lead to another by now.
-                    self.client.connection_pool.disconnect()
-                raise
+        return call(self.client, self._script(script), self.prefix, args)
 
     def run_each(self, script: str, calls: Iterable[Sequence[str | float]]) -> list[Any]:
         """Run a script several times with one wait for Redis (and one write to its disk); each is a step of its own.
@@ -76,9 +64,7 @@ class Scripts:
         Raises:
             RedisUnavailable, StorageFull: as `run`; some may have been run.
         """
-        found = self._scripts.get(script)
-        if found is None:
-            found = self._scripts[script] = self.client.register_script(source(script))
+        found = self._script(script)
         with redis_errors():
             pipe = self.client.pipeline(transaction=False)
             for args in calls:
@@ -86,8 +72,36 @@ class Scripts:
             return list(pipe.execute())
 
     def key(self, *parts: str) -> str:
-        """A key of the ledger."""
+        """A key of ours."""
         return self.prefix + ":".join(parts)
+
+    def _text(self, name: str) -> str:
+        return source(name)
+
+    def _script(self, name: str) -> Script:
+        found = self._scripts.get(name)
+        if found is None:
+            found = self._scripts[name] = self.client.register_script(self._text(name))
+        return found
+
+
+def call(client: redis.Redis, script: Script, prefix: str, args: Sequence[str | float]) -> Any:
+    """Run a script of ``client``'s, of whichever part of phiq.
+
+    Raises:
+        RedisUnavailable: no answer, after the client's own retries.
+        StorageFull: Redis takes no more.
+    """
+    import redis
+
+    with redis_errors():
+        try:
+            return script(keys=[prefix], args=list(args))
+        except redis.ResponseError as error:
+            if _refusal(error) == "READONLY":
+                # The master became a replica, and its name or socket may lead to another by now.
+                client.connection_pool.disconnect()
+            raise
 
 
 @contextlib.contextmanager

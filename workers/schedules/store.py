@@ -18,7 +18,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from workers.ledger.scripts import redis_errors
+from workers.ledger.scripts import call, redis_errors
 from workers.schedules.records import HISTORY, RECORD_VERSION, Firing, Schedule, millis, moment
 
 if TYPE_CHECKING:
@@ -180,8 +180,7 @@ class Store:
         found = self._scripts.get(script)
         if found is None:
             found = self._scripts[script] = self._client.register_script(_source(script))
-        with redis_errors():
-            return found(keys=[self._prefix], args=list(args))
+        return call(self._client, found, self._prefix, args)
 
     def _key(self, *parts: str) -> str:
         return self._prefix + ":".join(parts)
