@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,31 +14,42 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _unknown(value: object) -> bool:
+    """For fields that came later: left out of JSON, so that older versions can read the rest."""
+    return not value
+
+
 class Section(Frozen):
     """A stretch of a document with one heading path and, for paged formats, one page."""
 
     text: str
     heading: str = ""
     page: int | None = Field(default=None, description="1-based page, where the format has pages")
+    line: int | None = Field(default=None, description="1-based line where it begins, where lines are the place")
+    modified: datetime | None = Field(default=None, description="of a part with a time of its own, such as a mail")
 
 
 class Document(Frozen):
     """A loaded file: its text in reading order.
 
-    ``source`` names it for people (a path or address) and is its identity within a collection.
+    ``source`` names it for people (a path or address) and is its identity within a collection. ``modified`` is when
+    its words are from, as the file itself says; ``language`` what they are written in, empty where that is not known.
     """
 
     source: str
     title: str
     sections: tuple[Section, ...]
     sha256: str = Field(description="of the file's bytes, lower-case hex")
+    language: str = Field(default="", description="BCP 47, as the file says or as detected")
+    modified: datetime | None = None
 
 
 class Passage(Frozen):
     """A piece of a document as it is stored and found.
 
     ``start`` and ``end`` are character offsets of ``text`` in the section's text it was cut from.
-    ``score`` is the cosine similarity to the query in -1..1, 0.0 where there was no query.
+    ``score`` is the cosine similarity to the query in -1..1, 0.0 where there was no query; passages found together
+    may be ordered by more than it.
     """
 
     id: str
@@ -50,6 +62,27 @@ class Passage(Frozen):
     end: int = 0
     collection: str = "default"
     score: float = 0.0
+    line: int | None = Field(default=None, exclude_if=_unknown)
+    language: str = Field(default="", exclude_if=_unknown)
+    modified: datetime | None = Field(default=None, exclude_if=_unknown)
+
+
+class Filters(Frozen):
+    """Which passages may be found; what is empty does not restrict.
+
+    ``under`` are beginnings of sources (a folder, a site); times compare with a passage's ``modified``, and passages
+    without one are left out where a time is asked for.
+    """
+
+    languages: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything may be found."""
+        return self == Filters()
 
 
 class Retriever(Protocol):

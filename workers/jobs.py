@@ -9,6 +9,7 @@ import json
 import re
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -29,6 +30,7 @@ from agents.contract import (
     Result,
     SearchInput,
     SearchResult,
+    Since,
     SummarizeInput,
     SummaryResult,
     TranslateInput,
@@ -36,10 +38,10 @@ from agents.contract import (
 )
 from workers.errors import ContentMissing, JobInvalid
 
-RECORD_VERSION = 3
+RECORD_VERSION = 4
 """Of the record's layout: a worker leaves alone what is newer than itself. 2: job or result may lie elsewhere.
 
-3: a job may say where it came from."""
+3: a job may say where it came from. 4: inputs have fields marked `agents.contract.Since`."""
 
 SINCE = {"subject": 2, "origin": 3, "webhook": 3, "key": 3}
 """Fields of a job that came later, with the version of a record that uses them. Left out while they are not used, so
@@ -248,8 +250,20 @@ def _path(parts: tuple[int | str, ...]) -> str:
 def version_of(job: Job) -> int:
     """The record's version that a job needs: 1 where every version of phiq can read it."""
     used = [since for name, since in SINCE.items() if getattr(job, name) != type(job).model_fields[name].default]
+    late = [since for name, since, unused in _late_fields(type(job.input)) if getattr(job.input, name) != unused]
     verbatim = isinstance(job, ChatJob) and job.input.verbatim
-    return max([1, *used, *([3] if verbatim or job.options.logit_bias else [])])
+    return max([1, *used, *late, *([3] if verbatim or job.options.logit_bias else [])])
+
+
+@cache
+def _late_fields(kind: type[Input]) -> tuple[tuple[str, int, Any], ...]:
+    """Fields of an input that came later: name, version, and what stands there while it is not used."""
+    return tuple(
+        (name, mark.version, field.get_default(call_default_factory=True))
+        for name, field in kind.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Since)
+    )
 
 
 def capability(job: Job, model: str) -> Capability:

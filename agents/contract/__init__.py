@@ -1,0 +1,54 @@
+"""What agents take and give: typed inputs, results, and the chunks that stream in between.
+
+Every agent is a LangChain runnable from an input to a stream of :class:`Chunk`. ``invoke`` adds the chunks up;
+the sum carries the whole text and the result.
+"""
+
+from agents.contract.base import Attachment, Chunk, Input, Progress, Result, Since, Text, Usage, unused
+from agents.contract.chat import ChatInput, ChatResult, Citation, Message, ResponseFormat, Tool, ToolCall, ToolName
+from agents.contract.describe import DescribeInput, DescribeRequest, DescriptionResult, Picture
+from agents.contract.ingest import FileReport, IngestFile, IngestInput, IngestResult
+from agents.contract.others import CompleteInput, CompletionResult, EmbedInput, EmbedResult, SearchInput, SearchResult
+from agents.contract.summarize import Coverage, SourceText, SummarizeInput, SummaryResult
+from agents.contract.translate import SegmentIssue, TranslateInput, TranslationResult
+
+__all__ = [
+    "Attachment",
+    "ChatInput",
+    "ChatResult",
+    "Chunk",
+    "Citation",
+    "CompleteInput",
+    "CompletionResult",
+    "Coverage",
+    "DescribeInput",
+    "DescribeRequest",
+    "DescriptionResult",
+    "EmbedInput",
+    "EmbedResult",
+    "FileReport",
+    "IngestFile",
+    "IngestInput",
+    "IngestResult",
+    "Input",
+    "Message",
+    "Picture",
+    "Progress",
+    "ResponseFormat",
+    "Result",
+    "SearchInput",
+    "SearchResult",
+    "SegmentIssue",
+    "Since",
+    "SourceText",
+    "SummarizeInput",
+    "SummaryResult",
+    "Text",
+    "Tool",
+    "ToolCall",
+    "ToolName",
+    "TranslateInput",
+    "TranslationResult",
+    "Usage",
+    "unused",
+]

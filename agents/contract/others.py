@@ -1,0 +1,45 @@
+"""Work without checks (completions) and without a model (embeddings, searches)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from agents.contract.base import Input, Result, Text
+from knowledge.types import Passage
+
+
+class CompleteInput(Input):
+    """Continue a prompt with the model, no documents and no checks."""
+
+    prompt: Text
+
+
+class CompletionResult(Result):
+    """The model's own words."""
+
+
+class EmbedInput(Input):
+    """Sentence embeddings of texts."""
+
+    texts: list[Text] = Field(min_length=1, max_length=2048)
+
+
+class EmbedResult(Result):
+    """``vectors[i]`` is the unit-length embedding of ``texts[i]``; ``dimensions`` floats each."""
+
+    vectors: list[list[float]] = Field(default_factory=list)
+    dimensions: int = 0
+
+
+class SearchInput(Input):
+    """Find passages."""
+
+    query: Text
+    collection: str = "default"
+    top_k: int = Field(default=5, ge=1, le=100)
+
+
+class SearchResult(Result):
+    """Passages, best first."""
+
+    passages: list[Passage] = Field(default_factory=list)
