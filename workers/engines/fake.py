@@ -8,6 +8,10 @@
     fake:echo?context=512           the context it claims, in tokens (a word is a token)
     fake:echo?resume=0              starts over where other engines go on from the tokens of an earlier attempt
     fake:echo?witness=/x/y.witness  each answer that runs to its end appends a line to that file, see `_testify`
+    fake:faithful                   quotes passages with their markers, quotes texts as a summary, pretends translations
+    fake:faithful?corrupt=number    the same, spoilt: placeholder, number, unsupported, marker, language, cut, limit (or
+                                    several, with commas); `workers.engines.fake_faithful` says what each does
+    fake:faithful?corrupt=cut&mends=1  does it right when told that an earlier answer was wrong
 
 It answers only where PHIQ_ALLOW_FAKE_ENGINE is true, so that nobody takes its words for a model's.
 """
@@ -17,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import threading
 import time
 import uuid
@@ -36,7 +41,7 @@ from pydantic import ConfigDict, Field
 from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow, Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError
-from workers.engines import fake_tools
+from workers.engines import fake_faithful, fake_tools
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.offers import refuse_logit_bias
 from workers.errors import (
@@ -72,6 +77,8 @@ class Script:
     vision: bool = False
     witness: str = ""
     resume: bool = True
+    corrupt: str = ""
+    mends: bool = False
 
     @classmethod
     def parse(cls, name: str) -> Script:
@@ -89,8 +96,11 @@ class Script:
             script = cls(text=text, **values)
         except (ValueError, TypeError, AttributeError) as error:
             raise _unreadable(name, str(error)) from error
-        if text not in ("echo", "words", "tools"):
-            raise _unreadable(name, f"'{text}' is none of echo, words, tools")
+        if text not in ("echo", "words", "tools", "faithful"):
+            raise _unreadable(name, f"'{text}' is none of echo, words, tools, faithful")
+        if script.corrupt and (text != "faithful" or set(script.corrupt.split(",")) - set(fake_faithful.CORRUPTIONS)):
+            known = ", ".join(fake_faithful.CORRUPTIONS)
+            raise _unreadable(name, f"corrupt belongs to fake:faithful and must be one or more of {known}")
         if script.fail and script.fail not in _FAILURES:
             raise _unreadable(name, f"fail must be one of {', '.join(sorted(_FAILURES))}")
         if min(script.count, script.ttft, script.rate, script.at) < 0 or script.context < 1:
@@ -169,7 +179,7 @@ class FakeChatModel(BaseChatModel):
                 self._maybe_fail(number)
                 if log is not None:
                     log.add([number])
-            chunk = ChatGenerationChunk(message=AIMessageChunk(content=word if number == 0 else f" {word}"))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=word))
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -219,17 +229,26 @@ class FakeChatModel(BaseChatModel):
             schema = (form.get("json_schema") or {}).get("schema")
             text = fake_tools.any_object(messages) if schema is None else fake_tools.arguments(messages, schema)
             words = text.split(" ")
-        elif self.script.text != "words":
+        elif self.script.text in ("echo", "tools"):
             turns = [message.text for message in messages if isinstance(message, HumanMessage)]
             words = (turns[-1] if turns else "").split()
+        elif self.script.text == "faithful":
+            return self._faithful(messages, stops)
         else:
             seed = self.options.seed if self.options.seed is not None else self.script.seed
             words = random.Random(seed).choices(_WORDS, k=self.script.count)  # noqa: S311 - filler, no secret
-        text = " ".join(words)
+        return self._within(" ".join(words), stops, "stop")
+
+    def _faithful(self, messages: list[BaseMessage], stops: list[str]) -> tuple[list[str], str]:
+        text, finish = fake_faithful.reply(messages, self.script.corrupt, mends=self.script.mends)
+        return self._within(text, stops, finish)
+
+    def _within(self, text: str, stops: list[str], finish: str) -> tuple[list[str], str]:
+        """The words, each with the space before it, up to a stop word or the limit."""
         cut = min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
-        words = words if cut is None else text[:cut].split()
+        words = re.findall(r"\s*\S+", text[:cut].rstrip())
         limit = self.options.max_tokens
-        return (words[:limit], "length") if limit is not None and len(words) > limit else (words, "stop")
+        return (words[:limit], "length") if limit is not None and len(words) > limit else (words, finish)
 
     def _wait(self, seconds: float) -> None:
         # Waits on the event, not on the clock: a cancel is answered at once and not at the next token.
@@ -286,7 +305,7 @@ def _testify(path: str, messages: list[BaseMessage], words: list[str]) -> None:
     """
     turns = [message.text for message in messages if isinstance(message, HumanMessage)]
     marker = next(iter(turns[-1].split()), "-") if turns else "-"
-    digest = hashlib.sha256(" ".join(words).encode()).hexdigest()
+    digest = hashlib.sha256("".join(words).encode()).hexdigest()
     line = f"{marker}\t{time.time():.3f}\t{os.getpid()}\t{digest}\n"
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
