@@ -153,13 +153,12 @@ def test_what_needs_the_machine_says_so_by_name(phiq: Callable[..., Any], comman
 
 @pytest.mark.parametrize(
     ("url", "code", "words"),
-    [
-        ("not an address", USER, "settings_invalid"),
-        (f"http://127.0.0.1:{free_port()}", UNAVAILABLE, "gateway_unreachable"),
-    ],
+    [("not an address", USER, "settings_invalid"), ("http://127.0.0.1:PORT", UNAVAILABLE, "gateway_unreachable")],
 )
 def test_where_nothing_is(url: str, code: int, words: str, tmp_path: Path) -> None:
-    said = runner(Settings(data_dir=tmp_path, url=url))("jobs", code=code)
+    # A free port is found here: in the parameters it would change the test's name from run to run.
+    here = url.replace("PORT", str(free_port()))
+    said = runner(Settings(data_dir=tmp_path, url=here))("jobs", code=code)
     assert words in said
     assert "PHIQ_URL" in said
 
