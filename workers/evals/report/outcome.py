@@ -1,0 +1,94 @@
+"""A run of a set as it is saved."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from workers.evals.figures import Figure, Scores
+from workers.evals.load import EvalSet
+from workers.evals.records import TASKS
+
+
+class ModelOutcome(BaseModel):
+    """What one model came to.
+
+    Attributes:
+        model: The engine's URI.
+        records: How many were asked.
+        failed: How many gave no result, by the error's code.
+        scores: The figures.
+    """
+
+    model: str
+    records: int
+    failed: dict[str, int] = Field(default_factory=dict)
+    scores: Scores
+
+
+class Outcome(BaseModel):
+    """A run.
+
+    Attributes:
+        set: The set's name.
+        title: As the set calls itself.
+        digest: Of all its lines: figures of other digests are of another set.
+        at: When it ended (UTC).
+        phiq: Version.
+        machine: Processor, cores and system.
+        models: In the order asked for.
+    """
+
+    set: str
+    title: str
+    licence: str
+    digest: str
+    at: datetime
+    phiq: str
+    machine: str
+    models: list[ModelOutcome]
+
+    def rows(self) -> list[tuple[str, str, list[Figure | None]]]:
+        """Task, measure, and its figure for each model."""
+        names = dict.fromkeys((one.task, one.name) for model in self.models for one in model.scores.figures)
+        by_model = [{(one.task, one.name): one for one in model.scores.figures} for model in self.models]
+        # One model may lack a task that another one does: the tasks stand together all the same.
+        in_order = sorted(names, key=lambda pair: TASKS.index(pair[0]))
+        return [(task, name, [own.get((task, name)) for own in by_model]) for task, name in in_order]
+
+
+def outcome(chosen: EvalSet, models: list[ModelOutcome]) -> Outcome:
+    """A run that has just ended."""
+    from importlib.metadata import version
+
+    return Outcome(
+        set=chosen.name,
+        title=chosen.about.title or chosen.name,
+        licence=chosen.about.licence,
+        digest=chosen.digest,
+        at=datetime.now(UTC).replace(microsecond=0),
+        phiq=version("phiq"),
+        machine=_machine(),
+        models=models,
+    )
+
+
+def shown(value: float, name: str) -> str:
+    """A figure as people read it: seconds and words as such, what counts to 100 with one digit, shares with three."""
+    if name.startswith("seconds"):
+        return f"{value:.2f} s"
+    if name == "words" or name.startswith(("BLEU", "chrF")):
+        return f"{value:.1f}"
+    return f"{value:.3f}"
+
+
+def _machine() -> str:
+    import os
+    import platform
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8", "replace").splitlines() if info.is_file() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
