@@ -36,20 +36,23 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 _CORRECTS = re.compile(r"\b(?:was|were) wrong\b")
 
 
-def reply(messages: Sequence[BaseMessage], corrupt: str, *, mends: bool = False) -> tuple[str, str]:
+def reply(
+    messages: Sequence[BaseMessage], corrupt: str, *, mends: bool = False, say: Callable[[str, str], str] = pretend
+) -> tuple[str, str]:
     """The answer and its finish reason.
 
     Args:
         messages: The prompt.
         corrupt: How to spoil it, with commas between; empty: not at all.
         mends: Leave it unspoilt where the prompt says that an earlier answer was wrong.
+        say: Says a line in a language, by its English name; measurements put translations by people here.
     """
     system = "\n".join(message.text for message in messages if isinstance(message, SystemMessage))
     asked = [message.text for message in messages if isinstance(message, HumanMessage)]
     prompt = "\n".join(asked)
     wrongs = [] if mends and _CORRECTS.search(prompt) else [wrong for wrong in corrupt.split(",") if wrong]
     if "You translate" in system[:200]:
-        text = _translation(system, prompt, wrongs)
+        text = _translation(system, prompt, wrongs, say)
     elif "numbered passages" in system[:200]:
         text = _from_passages(prompt, asked[-1] if asked else "", wrongs)
     elif "faithful summar" in system[:200]:
@@ -60,7 +63,7 @@ def reply(messages: Sequence[BaseMessage], corrupt: str, *, mends: bool = False)
     return (_half(text) if short else text), ("length" if "limit" in short else "stop")
 
 
-def _translation(system: str, prompt: str, wrongs: Sequence[str]) -> str:
+def _translation(system: str, prompt: str, wrongs: Sequence[str], say: Callable[[str, str], str]) -> str:
     found = _INTO.search(system)
     target = found[1] if found else "English"
     frames = list(_FRAME.finditer(prompt))
@@ -70,7 +73,7 @@ def _translation(system: str, prompt: str, wrongs: Sequence[str]) -> str:
     for line in text.split("\n"):
         number = _LINE_NUMBER.match(line)
         start = number.end() if number else 0
-        body = pretend(line[start:], language)
+        body = say(line[start:], language)
         lines.append(line[:start] + _spoilt(body, wrongs, language))
     return "\n".join(lines)
 
