@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -61,7 +61,9 @@ def evaluate(
     chosen = load_set(find_set(name, settings().data_dir / "evals"), known, limit, task or ())
     folder = out or Path("eval-results") / chosen.name
     with _private() if here else nullcontext(), _progress(io) as tell:
-        made, page = _run(connect(), chosen, model or [settings().model], folder, tell, fresh=fresh, keep=keep)
+        client = connect()
+        _say_if_nobody_works(io, client)
+        made, page = _run(client, chosen, model or [settings().model], folder, tell, fresh=fresh, keep=keep)
     if io.json:
         io.document({**made.model_dump(mode="json"), "report": str(page)})
         return
@@ -70,8 +72,9 @@ def evaluate(
 
 
 def show(io: Io, made: Outcome) -> None:
-    """The figures as a table, a column for each model."""
+    """The figures as a table, a column for each model, and on a terminal as a plot."""
     from workers.evals.report.outcome import shown
+    from workers.evals.report.strip import strips
 
     rows = [
         [
@@ -83,11 +86,30 @@ def show(io: Io, made: Outcome) -> None:
             ),
         ]
         for task, name, figures in made.rows()
+        if name != "failed"  # said below the table, with the reasons
     ]
     io.table(["task", "measure", *(model.model for model in made.models)], rows, made.title)
+    if io.out.is_terminal:
+        for line in strips(made):
+            io.text(line)
     for model in made.models:
         for code, count in model.failed.items():
             io.note(f"{model.model}: {count} of {model.records} failed: {code}", style="yellow")
+        if model.reused:
+            io.note(f"{model.model}: {model.reused} answers are from an earlier run; --fresh asks again.")
+
+
+def _say_if_nobody_works(io: Io, client: Client) -> None:
+    from knowledge.errors import PhiqError
+
+    try:
+        found = cast("Sequence[object]", client.service.workers())
+    except PhiqError as error:
+        if error.fault == "user":  # over HTTP a key may not be allowed to know
+            return
+        raise
+    if not found:
+        io.note("No worker runs: phiq up starts one, --here one for this run.", style="yellow")
 
 
 def _run(
@@ -115,7 +137,9 @@ def _run(
             tell(model, len(got), len(chosen.records))
         failed = Counter(str((one.error or {}).get("code")) for one in got.values() if one.result is None)
         scores = measure(chosen.records, got)
-        outcomes.append(ModelOutcome(model=model, records=len(got), failed=dict(failed), scores=scores))
+        outcomes.append(
+            ModelOutcome(model=model, records=len(got), failed=dict(failed), reused=answers.reused, scores=scores)
+        )
         kept.append(got)
     made = outcome(chosen, outcomes)
     target = folder / f"{chosen.name}.html"

@@ -128,3 +128,22 @@ def test_words_of_all_scripts_count():
     assert edits("kitten", "sitting") == 3
     assert language_of("12.05.2026 OV-1001") == ""
     assert (code_of("German"), code_of("pt-BR"), code_of("Klingon")) == ("de", "pt", "")
+
+
+def test_a_strip_shows_value_and_interval_of_each_model():
+    from datetime import UTC, datetime
+
+    from workers.evals.figures import Figure, Scores
+    from workers.evals.report.outcome import ModelOutcome, Outcome
+    from workers.evals.report.strip import strips
+
+    def model(name, value, low, high):
+        one = Figure(task="chat", name="hit@1", value=value, low=low, high=high, n=9)
+        return ModelOutcome(model=name, records=9, scores=Scores(figures=[one]))
+
+    models = [model("a", 0.5, 0.4, 0.6), model("b", 1.0, 0.9, 1.0)]
+    made = Outcome(set="s", title="s", licence="", digest="", at=datetime.now(UTC), phiq="0", machine="", models=models)
+    scale, line, legend = strips(made)
+    assert scale.endswith("1")
+    assert line[len("chat: hit@1  ") :] == " " * 20 + "─" * 5 + "●" + "─" * 5 + " " * 14 + "─" * 5 + "○"
+    assert legend.split() == ["●", "a", "○", "b"]

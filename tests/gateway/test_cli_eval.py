@@ -43,6 +43,12 @@ def test_it_goes_on_where_it_was_and_asks_changed_records_again(run, tmp_path):
     assert ask() == ["a", "b", "c"]
     rows[1]["source"] = "Another line."
     assert ask() == ["a", "b", "c", "b"]
+    (file,) = (tmp_path / "out" / "answers").iterdir()
+    file.write_text(file.read_text() + '{"id": "c", "as')  # killed while it wrote
+    rows[2]["source"] = "A third line."
+    with pytest.raises(json.JSONDecodeError):
+        ask()
+    assert file.read_text().splitlines()[-1].startswith('{"id":"c"')
     assert ask("--fresh") == ["a", "b", "c"]
 
 

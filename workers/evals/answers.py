@@ -35,13 +35,20 @@ class Answers:
 
     Args:
         path: The file; made at the first answer.
+
+    Attributes:
+        reused: Answers of earlier runs that were asked for.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, Answer] = {}
+        self.reused = 0
         if path.is_file():
-            for line in path.read_text("utf-8", "replace").splitlines():
+            text = path.read_text("utf-8", "replace")
+            if text and not text.endswith("\n"):
+                path.write_text(text + "\n", "utf-8")  # what comes next must not join half a line
+            for line in text.split("\n"):
                 try:
                     answer = Answer.model_validate_json(line)
                 except ValidationError:
@@ -53,6 +60,7 @@ class Answers:
         answer = self._known.get(record_id)
         if answer is None or answer.asked != asked or (answer.error or {}).get("transient"):
             return None
+        self.reused += 1
         return answer
 
     def add(self, answer: Answer) -> None:
@@ -69,9 +77,13 @@ class Answers:
 
 
 def digest_of(asked: Question, model: str) -> str:
-    """What tells one job from another: its contents, its pictures and its model."""
+    """What tells one job from another: its contents, its pictures, its model, and the version that answers."""
+    from importlib.metadata import version
+
     whole = hashlib.sha256(
-        json.dumps([model, asked.kind, asked.input, asked.options], sort_keys=True, default=str).encode()
+        json.dumps(
+            [version("phiq"), model, asked.kind, asked.input, asked.options], sort_keys=True, default=str
+        ).encode()
     )
     for path in asked.paths:
         whole.update(path.read_bytes())

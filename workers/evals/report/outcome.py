@@ -19,12 +19,14 @@ class ModelOutcome(BaseModel):
         model: The engine's URI.
         records: How many were asked.
         failed: How many gave no result, by the error's code.
+        reused: How many answers are from an earlier run.
         scores: The figures.
     """
 
     model: str
     records: int
     failed: dict[str, int] = Field(default_factory=dict)
+    reused: int = 0
     scores: Scores
 
 
@@ -82,6 +84,11 @@ def shown(value: float, name: str) -> str:
     if name == "words" or name.startswith(("BLEU", "chrF")):
         return f"{value:.1f}"
     return f"{value:.3f}"
+
+
+def is_share(name: str) -> bool:
+    """Whether a figure lies between 0 and 1 and belongs into a plot; failures are said in words."""
+    return name not in ("words", "failed") and not name.startswith(("seconds", "BLEU", "chrF"))
 
 
 def _machine() -> str:

@@ -6,7 +6,7 @@ import re
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from workers.evals.report.outcome import Outcome
+from workers.evals.report.outcome import Outcome, is_share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -26,11 +26,7 @@ _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 
 def shares(outcome: Outcome, task: str) -> str:
     """All figures of a task that lie between 0 and 1, a line each, a mark for each model with its interval."""
-    rows = [
-        (name, figures)
-        for own, name, figures in outcome.rows()
-        if own == task and not name.startswith(("seconds", "words", "BLEU", "chrF"))
-    ]
+    rows = [(name, figures) for own, name, figures in outcome.rows() if own == task and is_share(name)]
     if not rows:
         return ""
 
