@@ -23,8 +23,8 @@ def build_job(kind: Kind, content: Any, attach: Attach, **fields: Any) -> Job:
     Args:
         kind: One of ``workers.jobs.KINDS``.
         content: chat: a question or a list of messages; summarize, embed: a text or several; translate, complete,
-            search: a text; describe: a path or several; ingest: paths, folders, patterns. A mapping is taken as the
-            kind's whole input.
+            search: a text; describe: a path or several; ingest: paths, folders, patterns, or a website's
+            address. A mapping is taken as the kind's whole input.
         attach: Puts a file into the content store.
         **fields: Fields of the input (``collection``, ``target``…), of the job (``model``, ``lane``…) and generation
             options (``max_tokens``, ``seed``…), told apart by their names. None means "not given". For chat and search
@@ -62,6 +62,8 @@ def _input(kind: Kind, content: Any, attach: Attach) -> dict[str, Any]:
         return {"texts": _several(content)}
     if kind == "describe":
         return {"images": [_attachment(item, attach) for item in _several(content)]}
+    if kind == "ingest" and isinstance(content, str) and content.lower().startswith(("http://", "https://")):
+        return {"site": {"url": content}}
     if kind == "ingest":
         return {"files": [_document(item, attach) for item in _files(_several(content))]}
     return {{"translate": "text", "complete": "prompt", "search": "query"}[kind]: content}

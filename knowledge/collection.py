@@ -60,6 +60,11 @@ class Collection:
         """Every source that has passages here."""
         return {str(metadata["source"]) for page in self._pages(None) for metadata in page.values()}
 
+    def about(self, **where: str) -> Iterator[Metadata]:
+        """Metadata of the passages whose own has these values, a page at a time."""
+        for page in self._pages(dict(where)):
+            yield from page.values()
+
     def put(self, splits: Sequence[Split], vectors: NDArray[np.float32], common: Metadata) -> None:
         """Write passages, replacing those of the same id.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Collection as Names
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -34,11 +34,13 @@ class LoadedFile:
         source: Its identity in the collection (path or address).
         name: What it is called; the ending chooses the loader.
         data: Its bytes, or a function that gets them when their turn comes.
+        about: What to write beside its passages, such as the mark by which a server knows the version of a page.
     """
 
     source: str
     name: str
     data: bytes | Callable[[], bytes] = field(repr=False)
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class _Work:
     splits: list[Split]
     stored: frozenset[str]
     reusable: frozenset[str]
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def new(self) -> list[Split]:
@@ -191,6 +194,7 @@ class _Run:
                 "passages": len(work.splits),
                 "vectors": self._store.embedder.version,
                 "subject": self._subject,
+                **work.about,
             }
             if len(work.new) <= _FLUSH:
                 self._collection.put(work.new, vectors[at : at + len(work.new)], common)
@@ -238,6 +242,7 @@ class _Run:
             splits,
             frozenset(stored),
             frozenset(same.intersection(part.passage.id for part in splits)),
+            file.about,
         )
 
     def _write_long(self, collection: Collection, work: _Work, common: dict[str, object]) -> Iterator[Step]:
@@ -249,6 +254,11 @@ class _Run:
             some = new[at : at + _FLUSH]
             collection.put(some, self._store.embedder.embed_array([part.embed_text for part in some]), common)
             yield Step(work.source, len(work.splits) - len(new) + at + len(some), len(work.splits))
+
+
+def made_by(embedder: Embedder) -> str:
+    """Changes whenever the same bytes would become other passages or vectors."""
+    return f"{LOADER_VERSION}/{SPLITTER_VERSION}/{embedder.version}"
 
 
 def _document_key(data: bytes, name: str, embedder: Embedder) -> str:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from agents.checkpoints import Checkpoints
+    from agents.contract import Site
     from knowledge.types import Retriever
     from tools.pictures import PictureLimits
 
@@ -207,6 +208,9 @@ class Runner:
         from knowledge.sync import LoadedFile, Step, ingest_steps
 
         asked = job.input
+        if asked.site is not None:
+            yield from self._ingest_site(job, asked.site, stop)
+            return
         so_far = IngestReports(asked.files, checkpoints)
         files = (LoadedFile(file.source, file.name, partial(self._have.content.get, file.ref)) for file in so_far.todo)
         key = f"{self._settings.key_prefix}:writer:{job.tenant}:{asked.collection}"
@@ -229,6 +233,22 @@ class Runner:
                 done = sum(seen.status != "deleted" for seen in so_far.reports)
                 yield Chunk(progress=Progress(done=done, total=len(asked.files), note=note))
         yield Chunk(result=IngestResult(collection=asked.collection, files=so_far.reports))
+
+    def _ingest_site(self, job: IngestJob, site: Site, stop: threading.Event) -> Iterator[Chunk]:
+        from knowledge.load.limits import LoadLimits
+        from workers.site_ingest import SiteIngest
+
+        key = f"{self._settings.key_prefix}:writer:{job.tenant}:{job.input.collection}"
+        yield from SiteIngest(
+            self._settings,
+            self._have.store(job.tenant),
+            job.input.collection,
+            site,
+            lock=partial(collection_lock, self._have.redis, key, stop),
+            stop=stop,
+            subject=job.subject or "",
+            limits=LoadLimits(max_bytes=self._settings.max_file_bytes),
+        ).run()
 
     def _pictures(self, job: DescribeJob) -> DescribeRequest:
         pictures = tuple(Picture(name=image.name, data=self._have.content.get(image.ref)) for image in job.input.images)

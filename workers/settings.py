@@ -135,6 +135,14 @@ class Settings(BaseSettings):
     webhook_disable: float = Field(
         default=3 * 86400.0, gt=0, description="an endpoint that fails for so many seconds without a break is disabled"
     )
+    site_allow: str = Field(
+        default="",
+        description="websites that may be ingested beyond public addresses: 10.0.0.0/8,wiki.internal,localhost:9000",
+    )
+    site_delay: float = Field(default=0.5, ge=0, le=60, description="seconds between two requests to a website")
+    site_page_bytes: int = Field(default=20_000_000, ge=1000, description="largest page of a website, unpacked")
+    site_bytes: int = Field(default=2_000_000_000, ge=1000, description="of all pages of a website in one visit")
+    site_seconds: float = Field(default=6 * 3600.0, gt=0, description="time that a visit to a website may take")
     require_key: bool = Field(default=False, description="ask for an API key on loopback too, as beyond it")
     cors_origins: str = Field(
         default="", description="origins whose pages may use the HTTP API, with spaces between: https://app.example"

@@ -47,6 +47,7 @@ _SECTIONS = (
     ("Clients", "url api_key"),
     ("Batches", "batch_lines batch_bytes batch_flight batch_ttl batch_roots"),
     ("Webhooks", "webhook_allow webhook_seconds webhook_give_up webhook_disable"),
+    ("Websites", "site_allow site_delay site_page_bytes site_bytes site_seconds"),
     ("Content store", "inline_bytes sweep_seconds"),
     (
         "Engines",

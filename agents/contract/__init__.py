@@ -7,7 +7,7 @@ the sum carries the whole text and the result.
 from agents.contract.base import Attachment, Chunk, Input, Progress, Result, Since, Text, Usage, unused
 from agents.contract.chat import ChatInput, ChatResult, Citation, Message, ResponseFormat, Tool, ToolCall, ToolName
 from agents.contract.describe import DescribeInput, DescribeRequest, DescriptionResult, Picture
-from agents.contract.ingest import FileReport, IngestFile, IngestInput, IngestResult
+from agents.contract.ingest import FileReport, IngestFile, IngestInput, IngestResult, Site
 from agents.contract.others import CompleteInput, CompletionResult, EmbedInput, EmbedResult, SearchInput, SearchResult
 from agents.contract.summarize import Coverage, SourceText, SummarizeInput, SummaryResult
 from agents.contract.translate import SegmentIssue, TranslateInput, TranslationResult
@@ -40,6 +40,7 @@ __all__ = [
     "SearchResult",
     "SegmentIssue",
     "Since",
+    "Site",
     "SourceText",
     "SummarizeInput",
     "SummaryResult",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from agents.contract.base import Attachment, Input, Result, Text
+from agents.contract.base import Attachment, Input, Result, Since, Text, unused
 from knowledge.types import Frozen
 
 
@@ -16,8 +16,20 @@ class IngestFile(Attachment):
     source: Text
 
 
+class Site(Input):
+    """A website to ingest: by its sitemaps where it has any, else along its links.
+
+    Pages below the folder of ``url`` are taken. What its robots.txt shuts is left, and its crawl-delay kept.
+    """
+
+    url: str = Field(min_length=1, max_length=2048, description="of the site, a folder of it, or a sitemap")
+    max_pages: int = Field(default=1000, ge=1, le=100_000, description="pages taken at most")
+    depth: int = Field(default=3, ge=0, le=20, description="links from the first page, where there is no sitemap")
+    prune: bool = Field(default=True, description="forget stored pages that are gone, once all were looked at")
+
+
 class IngestInput(Input):
-    """Load files into a collection; with ``prune_under`` delete what is gone.
+    """Load files, or a site, into a collection; with ``prune_under`` delete what is gone.
 
     ``keep`` lists every source that still exists under ``prune_under`` (those in ``files`` need not be repeated).
     """
@@ -26,6 +38,15 @@ class IngestInput(Input):
     collection: str = "default"
     prune_under: str | None = Field(default=None, description="source prefix: stored sources below it not kept go")
     keep: list[str] = Field(default_factory=list)
+    site: Annotated[Site | None, Since(4)] = Field(
+        default=None, exclude_if=unused, description="a website, in place of files"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> IngestInput:
+        if self.site is not None and (self.files or self.keep or self.prune_under is not None):
+            raise ValueError("a site comes without files, prune_under and keep")
+        return self
 
 
 class FileReport(Frozen):

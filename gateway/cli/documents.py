@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli.command import command
 from gateway.cli.io import Io
+from gateway.cli.sites import ingest_sites, is_site
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -33,20 +34,31 @@ def register(app: typer.Typer) -> None:
 
 def ingest(
     io: Io,
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, or patterns in quotes.")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, patterns in quotes, or websites.")],
     collection: Collection = "default",
     prune: Annotated[bool, typer.Option("--prune", help="Forget stored files that are gone from the folders.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the job's id and leave.")] = False,
+    pages: Annotated[int, typer.Option("--pages", help="Pages of a website at most.", min=1, max=100_000)] = 1000,
+    depth: Annotated[int, typer.Option("--depth", help="Links to follow where it has no sitemap.", min=0, max=20)] = 3,
+    keep_gone: Annotated[bool, typer.Option("--keep-gone", help="Keep stored pages that a website lost.")] = False,
 ) -> None:
     """Load documents (txt, md, html, pdf, docx, csv) into a collection.
 
-    Unchanged files are skipped, changed ones replaced. A file that can't be read is reported and stops no other.
+    Unchanged files are skipped, changed ones replaced. A website (https://…) is read by its sitemap, or else along its
+    links, as far as its robots.txt allows; what is gone from it is forgotten.
+    A file that can't be read is reported and stops no other.
     """
     from gateway.cli import show
     from gateway.cli.connection import connect
     from gateway.errors import USER
 
-    made, jobs = ingest_paths(io, connect(), paths, collection, prune=prune, wait=not no_wait)
+    client = connect()
+    sites, paths = [one for one in paths if is_site(one)], [one for one in paths if not is_site(one)]
+    if sites:
+        ingest_sites(io, client, sites, collection, wait=not no_wait, max_pages=pages, depth=depth, prune=not keep_gone)
+        if not paths:
+            return
+    made, jobs = ingest_paths(io, client, paths, collection, prune=prune, wait=not no_wait)
     if made is None:
         from gateway.cli.dispatch import announce
 
