@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from agents.budget import Budget
 from agents.checkpoints import Checkpoints
 from agents.checks.numbers import numbers
-from agents.checks.protect import Problem, check_segment, longest, protected_items, without_items
+from agents.checks.protect import Problem, longest, protected_items, without_items
+from agents.checks.whole import check_translation
 from agents.generate import Answer, Tally
 from agents.parts import halve
 from agents.prompts import translate as prompts
@@ -65,7 +66,7 @@ class Translator:
         """The translation of each text, in order."""
         found = self._together(texts) if len(texts) > 1 else None
         for number, text in enumerate(texts):
-            if found is not None and not check_segment(text, found[number]):
+            if found is not None and not check_translation(text, found[number]):
                 yield Translated(found[number])
             else:
                 yield self._alone(text)
@@ -104,7 +105,7 @@ class Translator:
         translation = prompts.read_alone(answer.text, text)
         if answer.finish_reason == "length":
             return Translated(translation or text, (Problem("cut_off", "the translation was cut off at its limit"),))
-        return Translated(translation, tuple(check_segment(text, translation)))
+        return Translated(translation, tuple(check_translation(text, translation)))
 
     def _divided(self, pieces: Sequence[str], cuts: int) -> Translated:
         out, problems = "", list[Problem]()

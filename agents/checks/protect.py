@@ -103,12 +103,12 @@ def check_segment(source: str, target: str) -> list[Problem]:
 
 def longest(source: str) -> int:
     """Characters that no translation of a text takes, whatever is said around it."""
-    return int(2 * _TIMES * _letters(source)) + 10 * _MORE
+    return int(2 * _TIMES * letters(source)) + 10 * _MORE
 
 
 def _odd_length(source: str, target: str) -> str | None:
     """Whether a text is far longer or shorter than its source: made up, repeated or left out."""
-    ours, theirs = _letters(source), _letters(target)
+    ours, theirs = letters(source), letters(target)
     if theirs > _TIMES * ours + _MORE:
         return "it is far longer than the source: something was added"
     if ours > _TIMES * theirs + _MORE:
@@ -116,7 +116,8 @@ def _odd_length(source: str, target: str) -> str | None:
     return None
 
 
-def _letters(text: str) -> float:
+def letters(text: str) -> float:
+    """How long a text is, in letters of an alphabet."""
     return sum(_WIDE if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
