@@ -15,3 +15,9 @@ class ImageTooLarge(UserError):
     """Raised when a picture has more bytes or pixels than allowed (a decompression bomb, for one)."""
 
     code = "image_too_large"
+
+
+class VideoUnsupported(UserError):
+    """Raised when a video comes where nothing is installed that decodes videos."""
+
+    code = "video_unsupported"

@@ -54,7 +54,7 @@ def measure(name: str, image: Image, file_format: str, lines: list[TextLine] | N
         from tools.read_image_text import read_lines
 
         lines = read_lines(image)
-    codes = _find_codes(image)
+    codes = find_codes(image)
     lines = [line for line in lines if not any(_lies_in(line.box, box) for _, box in codes)]
     return PictureFacts(
         name=name,
@@ -70,10 +70,11 @@ def measure(name: str, image: Image, file_format: str, lines: list[TextLine] | N
 
 def read_codes(image: Image) -> list[str]:
     """Contents of the QR and bar codes in an RGB image, each once, control characters dropped."""
-    return _distinct(_find_codes(image))
+    return _distinct(find_codes(image))
 
 
-def _find_codes(image: Image) -> list[tuple[str, Box]]:
+def find_codes(image: Image) -> list[tuple[str, Box]]:
+    """The QR and bar codes of an RGB image with their places."""
     import zxingcpp
 
     found: list[tuple[str, Box]] = []

@@ -93,12 +93,13 @@ class Payloads:
         """The references of everything that a record needs in the content store.
 
         Args:
-            fields: ``kind``, ``refs``, ``job_ref`` and ``result_ref`` of the record, as far as it has them.
+            fields: ``kind``, ``refs``, ``kept``, ``job_ref`` and ``result_ref`` of the record, as far as it has them.
 
         Raises:
             ContentUnavailable: a job that was put away can't be read now.
         """
-        found = {ref for ref in str(fields.get("refs") or "").split(",") if ref}
+        both = (str(fields.get(name) or "").split(",") for name in ("refs", "kept"))
+        found = {ref for refs in both for ref in refs if ref}
         found |= {str(fields[name]) for name in ("job_ref", "result_ref") if fields.get(name)}
         if fields.get("job_ref") and fields.get("kind") in _CARRIERS:
             try:

@@ -146,7 +146,9 @@ class Runner:
             case DescribeJob():
                 from agents.describe import build_describe
 
-                return build_describe(model, self._picture_limits(), checkpoints), self._pictures(job)
+                return build_describe(
+                    model, self._picture_limits(), checkpoints, self._have.content.put
+                ), self._pictures(job)
             case CompleteJob():
                 from agents.complete import build_complete
 
@@ -183,7 +185,9 @@ class Runner:
             case DescribeJob():
                 from agents.extractive.describe import build_describe
 
-                return build_describe(self._picture_limits(), self._have.embedder), self._pictures(job)
+                return build_describe(
+                    self._picture_limits(), self._have.embedder, self._have.content.put
+                ), self._pictures(job)
             case CompleteJob():
                 from agents.extractive.complete import build_complete
 
@@ -252,7 +256,8 @@ class Runner:
 
     def _pictures(self, job: DescribeJob) -> DescribeRequest:
         pictures = tuple(Picture(name=image.name, data=self._have.content.get(image.ref)) for image in job.input.images)
-        return DescribeRequest(pictures=pictures, question=job.input.question)
+        asked = job.input.model_dump(exclude={"images"})
+        return DescribeRequest(pictures=pictures, **asked)
 
     def _fetch(self, image: Attachment) -> bytes:
         return self._have.content.get(image.ref)

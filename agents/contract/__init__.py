@@ -6,13 +6,26 @@ the sum carries the whole text and the result.
 
 from agents.contract.base import Attachment, Chunk, Input, Progress, Result, Since, Text, Usage, unused
 from agents.contract.chat import ChatInput, ChatResult, Citation, Message, ResponseFormat, Tool, ToolCall, ToolName
-from agents.contract.describe import DescribeInput, DescribeRequest, DescriptionResult, Picture
+from agents.contract.describe import (
+    ALT_TEXT,
+    FIELDS,
+    DescribeInput,
+    DescribeRequest,
+    DescriptionResult,
+    Form,
+    MaskedPicture,
+    Picture,
+    PictureFields,
+    PictureText,
+)
 from agents.contract.ingest import FileReport, IngestFile, IngestInput, IngestResult, Site
 from agents.contract.others import CompleteInput, CompletionResult, EmbedInput, EmbedResult, SearchInput, SearchResult
 from agents.contract.summarize import Coverage, SourceText, SummarizeInput, SummaryResult
 from agents.contract.translate import SegmentIssue, TranslateInput, TranslationResult
 
 __all__ = [
+    "ALT_TEXT",
+    "FIELDS",
     "Attachment",
     "ChatInput",
     "ChatResult",
@@ -27,12 +40,16 @@ __all__ = [
     "EmbedInput",
     "EmbedResult",
     "FileReport",
+    "Form",
     "IngestFile",
     "IngestInput",
     "IngestResult",
     "Input",
+    "MaskedPicture",
     "Message",
     "Picture",
+    "PictureFields",
+    "PictureText",
     "Progress",
     "ResponseFormat",
     "Result",

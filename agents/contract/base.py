@@ -70,6 +70,10 @@ class Result(BaseModel):
     finish_reason: Literal["stop", "length", "abstained", "tool_calls"] = "stop"
     notes: list[str] = Field(default_factory=list)
 
+    def kept(self) -> list[str]:
+        """References to what the result needs in the content store."""
+        return []
+
 
 class Progress(Frozen):
     """How far a job is; ``total`` 0 means unknown. ``note`` is for people."""

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from agents.checks.pictures import fit_alt_text
 from agents.checks.words import content_words
-from agents.contract import Chunk, DescribeRequest, DescriptionResult, Progress
+from agents.contract import (
+    FIELDS,
+    Chunk,
+    DescribeRequest,
+    DescriptionResult,
+    PictureFields,
+    PictureText,
+    Progress,
+)
+from agents.describe import by_rules, fields_text
 from agents.extractive.evidence import coverage
+from agents.pictures import Keep, Looked, Looking
 from agents.runnable import as_runnable
-from tools.picture_facts import measure
-from tools.pictures import PictureLimits, open_picture
+from tools.pictures import PictureLimits
 from tools.read_image_text import as_text, is_reliable, rows
 from tools.types import PictureFacts, TextLine
 
@@ -29,49 +39,76 @@ _ENOUGH_COSINE = 0.5
 
 
 def build_describe(
-    limits: PictureLimits | None = None, embeddings: Embeddings | None = None
+    limits: PictureLimits | None = None, embeddings: Embeddings | None = None, keep: Keep | None = None
 ) -> Runnable[DescribeRequest, Chunk]:
     """A runnable that says what can be known of pictures without a model that sees.
 
     Args:
         limits: What a picture may be at most.
         embeddings: Finds the line that answers a question by its meaning; without them by its words only.
+        keep: Puts masked pictures into the content store.
 
     The stream raises:
         ImageUnreadable, ImageTooLarge: naming the first picture that can't be decoded.
     """
 
     def steps(request: DescribeRequest) -> Iterator[Chunk]:
-        yield from _describe(request, limits or PictureLimits(), embeddings)
+        yield from _describe(request, Looking(request, limits or PictureLimits(), keep, needs_text=True), embeddings)
 
     return as_runnable(steps, "extractive_describe")
 
 
-def _describe(request: DescribeRequest, limits: PictureLimits, embeddings: Embeddings | None) -> Iterator[Chunk]:
-    several = len(request.pictures) > 1
-    text = ""
-    facts: list[PictureFacts] = []
-    for number, picture in enumerate(request.pictures, start=1):
-        image = open_picture(picture.data, picture.name, limits)
-        found = measure(picture.name, image, image.format or "")
-        said = (f"{number}. {picture.name}: " if several else "") + describe_facts(found)
-        delta = f"\n\n{said}" if text else said
-        text += delta
-        facts.append(found)
-        progress = Progress(done=number, total=len(request.pictures), note=picture.name)
-        yield Chunk(delta=delta, progress=progress)
-    notes = [NO_MODEL]
+def _describe(request: DescribeRequest, looking: Looking, embeddings: Embeddings | None) -> Iterator[Chunk]:
+    result = DescriptionResult()
+    for step in looking.run():
+        if not isinstance(step, Progress):
+            yield _tell(request, step, result, len(looking.looked), looking.total)
+    facts = looking.facts
+    notes = [*looking.notes, NO_MODEL]
     if any(not is_reliable(line) for found in facts for line in found.lines):
         notes.append(UNSURE)
+    if request.language:
+        notes.append("The text stands as it is in the picture: writing in another language needs a generative model.")
     if request.question:
         answer = _answer(request.question, facts, embeddings)
         if answer is None:
             notes.append(_NEEDS_EYES)
         else:
             delta = f"\n\n{answer}"
-            text += delta
+            result.text += delta
             yield Chunk(delta=delta)
-    yield Chunk(result=DescriptionResult(text=text, facts=facts, notes=notes))
+    more = {"facts": facts, "texts": looking.texts(), "masked": list(looking.masked), "notes": notes}
+    yield Chunk(result=result.model_copy(update=more))
+
+
+def _tell(request: DescribeRequest, one: Looked, result: DescriptionResult, number: int, total: int) -> Chunk:
+    """What is said of one picture, in the form that was asked for."""
+    form = request.form
+    if form == "alt_text":
+        alt = fit_alt_text(alt_of(one.facts))
+        result.descriptions.append(PictureText(name=one.name, text=alt.text, shortened=alt.shortened))
+        said = alt.text
+    elif form in FIELDS:
+        values = by_rules(one, form)
+        result.fields.append(PictureFields(name=one.name, values=values))
+        said = fields_text(values, form)
+    else:
+        said = (f"{number}. {one.name}: " if total > 1 else "") + describe_facts(one.facts)
+    between = "\n" if form == "alt_text" or form in FIELDS else "\n\n"
+    delta = f"{between}{said}" if result.text else said
+    result.text += delta
+    return Chunk(delta=delta, progress=Progress(done=number, total=total, note=one.name))
+
+
+def alt_of(facts: PictureFacts) -> str:
+    """An alt text from what was measured: the kind, and the text as far as it goes."""
+    read = " ".join(" ".join(line.text for line in row) for row in rows(facts.lines) if is_reliable(row[0]))
+    if read:
+        return f"{facts.kind.capitalize()} that reads: {read}"
+    if facts.codes:
+        return f"{facts.kind.capitalize()} with a code: {facts.codes[0]}"
+    colours = f", mostly {_listed(facts.colours[:2])}" if facts.colours else ""
+    return f"{facts.kind.capitalize()} picture without text{colours}"
 
 
 def describe_facts(facts: PictureFacts) -> str:

@@ -12,6 +12,7 @@ from gateway.cli.io import Io
 from gateway.cli.options import GENERATION, JOB
 
 PANEL = "Work"
+_FORMS = "description, alt-text, long, screenshot, chart, receipt"
 SHARED = {**GENERATION, **JOB}
 
 
@@ -96,9 +97,13 @@ def translate(
 def describe(
     io: Io,
     shared: dict[str, Any],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF; or videos.")],
     question: Annotated[str | None, typer.Option("--question", "-q", help="What to look for.")] = None,
     together: Annotated[bool, typer.Option("--together", help="One description of all pictures.")] = False,
+    form: Annotated[str, typer.Option("--as", help=f"What it is for: {_FORMS}.")] = "description",
+    mask: Annotated[bool, typer.Option("--mask", help="Take out personal data and secrets.")] = False,
+    frames: Annotated[int, typer.Option("--frames", help="Frames to look at of a video.", min=1, max=20)] = 6,
+    language: Annotated[str | None, typer.Option(help="Language to write in, such as de.")] = None,
 ) -> None:
     """Describe pictures: their text, what was measured and, with a vision model, what they show."""
     from gateway.cli.connection import connect
@@ -110,10 +115,14 @@ def describe(
     limit = client.settings.max_file_bytes
     items = each(pictures, lambda path: (path, (path.name, read_bytes(path, limit))), None if together else bad)
     groups = [items] if together else [[item] for item in items]
-    wanted = [
-        Wanted("describe", str(group[0][0]), [content for _, content in group], {"question": question})
-        for group in groups
-    ]
+    fields = {
+        "question": question,
+        "form": form.replace("-", "_"),
+        "mask": mask,
+        "frames": frames,
+        "language": language,
+    }
+    wanted = [Wanted("describe", str(group[0][0]), [content for _, content in group], fields) for group in groups]
     dispatch(io, client, wanted, shared, bad)
 
 

@@ -147,7 +147,7 @@ class Attempt:
             # Redis could not hold it either; the work is done again when there is room.
             return self.fail(error)
         used = f"{result.usage.prompt_tokens} {result.usage.completion_tokens}"
-        return self._settle("succeeded", "" if ref else payload, ref=ref, used=used)
+        return self._settle("succeeded", "" if ref else payload, ref=ref, used=used, kept=",".join(result.kept()))
 
     def fail(self, error: PhiqError) -> State:
         """End with an error: again after a delay when it may pass and attempts are left, else for good.
@@ -273,19 +273,20 @@ class Attempt:
         ref: str = "",
         at_least: float = 0.0,
         used: str = "",
+        kept: str = "",
     ) -> State:
         with self._lock:
             if self.settled:
                 return self.settled
             nonce = uuid.uuid4().hex
             delay = round(max(at_least, self._retry_delay()) * 1000)
-            kept = round(self._config.dead_ttl * 1000)
+            letters = round(self._config.dead_ttl * 1000)
             state = ""
             while not state:
                 try:
                     self._flush()
                     if not self._writing.waits:
-                        known = (self._writing.offset, kept, self._writing.began, used)
+                        known = (self._writing.offset, letters, self._writing.began, used, kept)
                         args = (nonce, outcome, payload, int(transient), delay, ref, *known)
                         state = self._scripts.run("settle", self.id, self._token, *args)
                 except (RedisUnavailable, StorageFull) as error:

@@ -9,7 +9,7 @@ from typing import Any
 from workers.ledger.scripts import Scripts, redis_errors
 from workers.payloads import Payloads
 
-_FIELDS = ("id", "kind", "refs", "job_ref", "result_ref")
+_FIELDS = ("id", "kind", "refs", "kept", "job_ref", "result_ref")
 _AT_ONCE = 500
 
 # A deletion before the write, so that a Redis at its memory limit takes it.

@@ -2,7 +2,7 @@
 -- error as JSON or '', '1' when the failure is transient, delay in ms before a retry, reference to the result in the
 -- content store when it is too large for here or '', characters in the stream as the holder knows it or '', ms a dead
 -- letter is kept, the attempt that began the text in the stream as the holder knows it, tokens used as `finish` takes
--- them.
+-- them, references to what the result needs in the content store with commas between or ''.
 -- Cancel and deadline against finish are decided here: who was told "cancelled" never gets a result.
 -- Returns the job's new state, or 'lost', also when Redis was set back under the holder: its stream has a hole then.
 go_on_when_full()
@@ -20,6 +20,7 @@ if outcome == 'succeeded' then
   else
     redis.call('HSET', key, 'result', payload)
   end
+  if ARGV[13] and ARGV[13] ~= '' then redis.call('HSET', key, 'kept', ARGV[13]) end
   close_attempt(id, outcome)
   finish(id, outcome, nil, ARGV[12])
 elseif outcome == 'failed' then
