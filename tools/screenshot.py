@@ -10,7 +10,8 @@ from tools.types import TextLine
 _ERROR = re.compile(
     r"(?i)\b(errors?|err[-_ ]?\d+|exception|fail(?:ed|ure|s)?|fatal|crash(?:ed)?|denied|refused|forbidden|"
     r"unauthori[sz]ed|invalid|not found|not responding|unable to|can(?:no|')t|could(?: no|n')t|timed? ?out|"
-    r"unexpected|traceback|panic|fehler|ungültig|nicht gefunden|erreur|échec|introuvable|no se pudo|fallo|greška|neuspješn\w*)\b"
+    r"unexpected|traceback|panic|fehler|"
+    r"ungültig|nicht gefunden|erreur|échec|introuvable|no se pudo|fallo|greška|neuspješn\w*)\b"
     r"|\b0x[0-9a-f]{4,}\b|\b(?:http )?[45]\d\d (?:error|not|bad|internal|forbidden|service|gateway)\b"
 )
 _LONGEST = 600
