@@ -1,17 +1,15 @@
 """Chat without a generative model: the sentences that answer, quoted, or an honest "not in here".
 
-How well the best passage and a sentence of it support an answer decides what may be claimed:
+How near the best passage is and how well it bears an answer (agents/extractive/support.py) decide what is claimed:
 
-    abstained  below .52, and the passage's cosine below .62: nothing answers, and what would help
+    abstained  the passage's cosine is below `near`: off the topic, and what would help is said
     passages   in between: show the nearest sentences and claim nothing
-    answered   from .646: the best sentences, verbatim, each with its citation
+    answered   support from `answer_at`: the best sentences, verbatim, each with its citation
 
-The support is (passage cosine + sentence cosine) / 2 + 0.1 x the share of asked words in that sentence, .045 more
-when a number or time was asked for and it holds one, .045 less when it does not. A passage that is near as a whole
-may answer in a way that no sentence shows (a table), so it is shown. Cosines are all-MiniLM-L6-v2's, the
-passage's with its title. Fitted on ClapNQ, where the unanswerable questions come with a passage on the very matter:
-there 10% of them are answered all the same, with 77% of the answerable ones (benchmarks/bench_extractive.py). So an
-answer can miss the question; it can't say what no document says, because each sentence is a quotation.
+Both thresholds are fitted on ClapNQ, where the unanswerable questions come with a passage on the very matter: 10% of
+them are answered all the same, with 78% of the answerable ones (benchmarks/bench_extractive.py, held out), unless
+the collection has thresholds of its own (agents/calibration.py). So an answer can miss the question; it can't say
+what no document says, because each sentence is a quotation.
 """
 
 from __future__ import annotations
@@ -20,9 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from agents.calibration import Calibration
+from agents.checks.words import limits, negated_words
 from agents.contract import ChatInput, ChatResult, Chunk, Citation
 from agents.extractive.evidence import Evidence, EvidenceConfig, choose, rank_sentences
 from agents.extractive.question import Asked, understand
+from agents.extractive.support import support
 from agents.runnable import as_runnable
 from knowledge.types import Passage, Retriever
 
@@ -46,19 +47,13 @@ class ChatConfig:
     """When to answer.
 
     Attributes:
-        least: Support below which to abstain,
-        near: unless the best passage's cosine is at least this.
-        enough: Support from which to answer.
-        quantity: Weight of holding the number or time that is asked for.
+        calibration: From which support and nearness on.
         beside: Further passages are quoted too when their score is at least this share of the best one's.
         shown: Passages to take sentences from, at most.
         evidence: How sentences are ranked.
     """
 
-    least: float = 0.52
-    near: float = 0.62
-    enough: float = 0.646
-    quantity: float = 0.045
+    calibration: Calibration = field(default_factory=Calibration)
     beside: float = 0.92
     shown: int = 3
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
@@ -104,24 +99,17 @@ def _answer(request: ChatInput, retriever: Retriever, embeddings: Embeddings, co
 
 def judge(asked: Asked, best: Passage, ranked: Sequence[Evidence], config: ChatConfig) -> Band:
     """What may be claimed on the strength of the best passage and its sentences."""
-    found = support(best, ranked, config)
-    if found < config.least and best.score < config.near:
+    if best.score < config.calibration.near:
         return "abstained"
-    return "answered" if found >= config.enough and asked.is_met_by(best) else "passages"
+    met = asked.is_met_by(best) and not _answers_the_opposite(asked, ranked)
+    return "answered" if met and support(asked.question, best, ranked) >= config.calibration.answer_at else "passages"
 
 
-def support(passage: Passage, ranked: Sequence[Evidence], config: ChatConfig) -> float:
-    """How well a passage and the best sentence of it bear an answer, about 0..1.1."""
-    own = [item for item in ranked if item.passage.id == passage.id]
-    if not own:
-        return passage.score / 2
-    # Chosen without regard to quantities: in a long passage some sentence always holds a number.
-    best = max(own, key=_bears)
-    return passage.score / 2 + _bears(best) + config.quantity * best.fits
-
-
-def _bears(item: Evidence) -> float:
-    return item.cosine / 2 + 0.1 * item.coverage
+def _answers_the_opposite(asked: Asked, ranked: Sequence[Evidence]) -> bool:
+    """Whether what is not was asked for ("what is not covered?"), and the best sentence says only what is."""
+    return bool(negated_words(asked.question)) and not (
+        negated_words(ranked[0].span.text) or limits(ranked[0].span.text)
+    )
 
 
 def _retrieve(asked: Asked, retriever: Retriever, top_k: int) -> list[Passage]:

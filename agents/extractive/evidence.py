@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agents.checks.words import content_words, shared_words
+from agents.checks.words import content_words, limits, negated_words, shared_words
 from agents.extractive.quantity import fits
 from agents.extractive.vectors import embed
 from knowledge.types import Passage
@@ -25,12 +25,14 @@ class EvidenceConfig:
 
     Attributes:
         words: Weight of the share of the question's words that a sentence holds, beside its cosine of 0..1.
+        denied: Bonus of a sentence that denies or excludes something, when the question asks for what is not.
         early: Bonus of a passage's first sentence; the n-th has an n-th of it.
         close: Share of the best score from which a further sentence is taken too.
         most: Sentences at most.
     """
 
     words: float = 0.1
+    denied: float = 0.15
     early: float = 0.08
     close: float = 0.82
     most: int = 3
@@ -44,6 +46,7 @@ class Evidence:
         score: How it ranks.
         cosine: To the question, as it reads alone.
         coverage: The share of asked words it holds, 0..1.
+        titled: Cosine to the question, as it reads below its document's title.
         fits: Whether it holds the number or time asked for (:func:`agents.extractive.quantity.fits`).
     """
 
@@ -53,6 +56,7 @@ class Evidence:
     cosine: float
     coverage: float
     fits: int = 0
+    titled: float = 0.0
 
 
 def rank_sentences(
@@ -72,12 +76,15 @@ def rank_sentences(
     titled = [f"{passage.title}: {context}" for passage, _, _, context in found]
     vectors = embed(embeddings, [question, *alone, *titled])
     cosines = (vectors[1:] @ vectors[0]).tolist()
-    asked = content_words(question)
+    asked, denies = content_words(question), bool(negated_words(question))
     ranked = []
     for at, (passage, place, span, context) in enumerate(found):
         share = coverage(asked, context)
-        score = cosines[len(found) + at] + config.words * share + config.early / (1 + place)
-        ranked.append(Evidence(passage, span, score, cosines[at], share, fits(question, span.text)))
+        titled_cosine = cosines[len(found) + at]
+        score = titled_cosine + config.words * share + config.early / (1 + place)
+        if denies and (negated_words(span.text) or limits(span.text)):
+            score += config.denied
+        ranked.append(Evidence(passage, span, score, cosines[at], share, fits(question, span.text), titled_cosine))
     return sorted(ranked, key=lambda item: -item.score)
 
 

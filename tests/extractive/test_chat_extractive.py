@@ -191,7 +191,7 @@ def test_the_number_asked_for_tips_the_balance(embeddings: Any) -> None:
         """Passages at a distance that is set by the test."""
 
         def __init__(self, text: str) -> None:
-            self._passage = Passage(id="p", text=text, source="s", title="Terms", score=0.35)
+            self._passage = Passage(id="p", text=text, source="s", title="Terms", score=0.5)
 
         def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
             return [self._passage]
@@ -227,3 +227,22 @@ def test_what_the_retriever_raises_passes_unchanged(embeddings: Any) -> None:
 
     with pytest.raises(StoreUnavailable, match="does not answer"):
         _ask(Down(), embeddings, "anything at all?")
+
+
+@pytest.mark.parametrize("question", ["What does the warranty of the thermostat not cover?"])
+def test_what_is_not_is_answered_by_a_sentence_that_denies(question: str, handbook: Any, embeddings: Any) -> None:
+    result, deltas = _ask(handbook, embeddings, question)
+
+    _check(result, deltas)
+    assert "It does not cover damage by water." in result.text
+
+
+def test_a_question_for_what_is_not_is_never_answered_by_the_positive_sentence(
+    collection: Callable[..., Any], embeddings: Any
+) -> None:
+    shelf = collection(("Warranty", "The warranty of the thermostat covers defects of material."))
+
+    asked, _ = _ask(shelf, embeddings, "What does the warranty of the thermostat cover?")
+    denied, _ = _ask(shelf, embeddings, "What does the warranty of the thermostat not cover?")
+
+    assert (asked.band, denied.band) == ("answered", "passages")
