@@ -66,7 +66,7 @@ class Translator:
         """The translation of each text, in order."""
         found = self._together(texts) if len(texts) > 1 else None
         for number, text in enumerate(texts):
-            if found is not None and not check_translation(text, found[number]):
+            if found is not None and not check_translation(text, found[number], self._languages.code):
                 yield Translated(found[number])
             else:
                 yield self._alone(text)
@@ -105,7 +105,7 @@ class Translator:
         translation = prompts.read_alone(answer.text, text)
         if answer.finish_reason == "length":
             return Translated(translation or text, (Problem("cut_off", "the translation was cut off at its limit"),))
-        return Translated(translation, tuple(check_translation(text, translation)))
+        return Translated(translation, tuple(check_translation(text, translation, self._languages.code)))
 
     def _divided(self, pieces: Sequence[str], cuts: int) -> Translated:
         out, problems = "", list[Problem]()

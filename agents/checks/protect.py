@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from agents.checks.numbers import changed_numbers
 
-Kind = Literal["placeholder", "number", "url", "code", "markup", "length", "empty", "cut_off"]
+Kind = Literal["placeholder", "number", "url", "code", "markup", "length", "empty", "cut_off", "language"]
 
 _PROTECTED = re.compile(
     r"(?P<code>(?<!`)(?P<ticks>`+)(?!`).{1,2000}?(?<!`)(?P=ticks)(?!`))"

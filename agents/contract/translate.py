@@ -22,7 +22,7 @@ class SegmentIssue(Frozen):
     """A segment whose translation failed a check and was kept with a warning."""
 
     segment: int
-    problem: Literal["placeholder", "number", "url", "code", "markup", "length", "empty", "cut_off"]
+    problem: Literal["placeholder", "number", "url", "code", "markup", "length", "empty", "cut_off", "language"]
     detail: str
 
 

@@ -17,6 +17,19 @@ _NAMES = _table(
 )
 
 
+_CODES = {name.casefold(): code for code, name in _NAMES.items() if code not in ("no", "nn")}
+
+
+def language_code(code_or_name: str) -> str:
+    """The primary code for a BCP 47 code or an English name; empty where neither is known.
+
+    ``German``, ``de`` and ``de-AT`` are de.
+    """
+    word = " ".join(code_or_name.split()).casefold()
+    primary = word.replace("_", "-").split("-")[0]
+    return _CODES.get(word) or (primary if primary in _NAMES else "")
+
+
 def language_name(code_or_name: str) -> str:
     """The English name for a BCP 47 code, with a longer code in brackets; a name stays as it is.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agents.prompts.frame import frame, tag_for
-from agents.prompts.languages import language_name
+from agents.prompts.languages import language_code, language_name
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -21,6 +21,7 @@ class Languages:
 
     def __init__(self, source: str | None, target: str) -> None:
         into = language_name(target)
+        self.code = language_code(target)
         self._words = f"from {language_name(source)} into {into}" if source else f"into {into}"
 
     def rules(self) -> str:

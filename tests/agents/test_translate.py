@@ -69,7 +69,7 @@ def asked(scripted) -> list[str]:
 
 
 def test_only_words_change(model, run) -> None:
-    result, _ = run(build_translate(model(reply=upper)), into(DOCUMENT))
+    result, _ = run(build_translate(model(reply=upper)), into(DOCUMENT, "Capitals"))
     assert result.issues == []
     assert (
         result.text
@@ -107,11 +107,21 @@ SETEXT HEADING
 
 def test_lines_share_calls_and_are_numbered(model, run) -> None:
     scripted = model(reply=upper)
-    result, _ = run(build_translate(scripted), into(DOCUMENT))
+    result, _ = run(build_translate(scripted), into(DOCUMENT, "Capitals"))
     assert result.segments == 11
     assert len(scripted.prompts) == 1
     assert asked(scripted)[0].splitlines()[0] == "[1] Getting started"
-    assert "German" in scripted.prompts[0][0].text
+    assert "into Capitals" in scripted.prompts[0][0].text
+
+
+def test_a_translation_into_another_language_is_asked_for_again_and_flagged(model, run) -> None:
+    source, french = "The ferry leaves every morning.", "Le ferry part chaque matin du port."
+    result, _ = run(build_translate(model(french, "Die Fähre legt jeden Morgen ab.")), into(source))
+    assert (result.text, result.issues) == ("Die Fähre legt jeden Morgen ab.", [])
+    result, _ = run(build_translate(model(french, french)), into(source))
+    assert [(issue.problem, issue.detail) for issue in result.issues] == [
+        ("language", "it is in French, not in German")
+    ]
 
 
 MARKDOWN = st.lists(
@@ -213,7 +223,7 @@ def test_a_corruption_that_stays_is_kept_and_flagged(model, run, good, bad, kind
     ],
 )
 def test_faithful_translations_raise_no_alarm(model, run, source, target) -> None:
-    result, _ = run(build_translate(model(target)), into(source))
+    result, _ = run(build_translate(model(target)), into(source, "whatever it is"))
     assert (result.text, result.issues) == (target, [])
 
 

@@ -6,7 +6,7 @@ from workers.evals.figures import mean, ratio
 from workers.evals.metrics import chat, pictures, search, summaries, translations
 from workers.evals.metrics.abstaining import abstaining, risk
 from workers.evals.records import RECORD
-from workers.evals.words import code_of, edits, language_of, rouge
+from workers.evals.words import edits, language_of, rouge, same_language
 
 TEXT = "The ring is held for 12 seconds. It then flashes red."
 
@@ -127,7 +127,9 @@ def test_words_of_all_scripts_count():
     assert rouge("a b c", ["x y", "a b c d"])["rougeL"] == pytest.approx(6 / 7)
     assert edits("kitten", "sitting") == 3
     assert language_of("12.05.2026 OV-1001") == ""
-    assert (code_of("German"), code_of("pt-BR"), code_of("Klingon")) == ("de", "pt", "")
+    assert same_language("German", "Die Fähre legt jeden Morgen um neun Uhr ab.")
+    assert same_language("fr-CA", "Die Fähre legt jeden Morgen um neun Uhr ab.") is False
+    assert same_language("Klingon", "Die Fähre legt jeden Morgen um neun Uhr ab.") is None
 
 
 def test_a_strip_shows_value_and_interval_of_each_model():

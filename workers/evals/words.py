@@ -8,8 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 _WORD = re.compile(r"\w+")
-_LEAST_LETTERS = 20
-"""Letters below which no language is told: names and numbers look like any."""
 
 
 class Tokenizer:
@@ -47,25 +45,22 @@ def edits(one: str, other: str) -> int:
 
 
 def language_of(text: str) -> str:
-    """ISO 639-1 code of a text's language; empty where it is too short to say."""
-    from py3langid import classify
+    """Primary code of a text's language; empty where it is too short to say."""
+    from tools.detect_language import detect
 
-    if sum(char.isalpha() for char in text) < _LEAST_LETTERS:
-        return ""
-    return str(classify(text)[0])
-
-
-def code_of(language: str) -> str:
-    """The two letters of a code or English name: ``de`` for de, de-AT and German; empty for what is not known."""
-    from agents.prompts.languages import language_name
-
-    if re.fullmatch(r"[A-Za-z]{2,3}(?:[-_].*)?", language):
-        return language[:2].lower()
-    return _codes(language_name).get(language.lower(), "")
+    found = detect(text)
+    return found.language if found.sure else ""
 
 
-@lru_cache
-def _codes(name: Any) -> dict[str, str]:
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    pairs = (one + other for one in letters for other in letters)
-    return {name(code).lower(): code for code in pairs if name(code) != code}
+def same_language(wanted: str, text: str) -> bool | None:
+    """Whether a text is in a language; None where either can't be said.
+
+    Args:
+        wanted: A code or an English name.
+        text: The text.
+    """
+    from agents.prompts.languages import language_code
+    from tools.detect_language import alike
+
+    code, found = language_code(wanted), language_of(text)
+    return alike(code, found) if code and found else None

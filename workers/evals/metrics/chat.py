@@ -11,7 +11,7 @@ from workers.evals.metrics.abstaining import abstaining, risk
 from workers.evals.metrics.ranking import ranking
 from workers.evals.metrics.search import relevant, sources
 from workers.evals.records import ChatRecord
-from workers.evals.words import code_of, language_of, rouge
+from workers.evals.words import language_of, rouge, same_language
 
 _RIGHT = 0.3
 """ROUGE-L from which an answer without known sources counts as right when risk is taken."""
@@ -79,8 +79,8 @@ def _citations(answered: list[Pair]) -> list[Any]:
 def _language(answered: list[Pair]) -> list[Any]:
     right = []
     for record, result in answered:
-        wanted = code_of(record.language) or language_of(record.last)
-        got = language_of(without_markers(result.get("text", "")))
-        if wanted and got:
-            right.append(float(wanted == got))
+        wanted = record.language or language_of(record.last)
+        said = same_language(wanted, without_markers(result.get("text", "")))
+        if said is not None:
+            right.append(float(said))
     return mean("chat", "right language", right)

@@ -7,7 +7,7 @@ from typing import Any
 from agents.checks.numbers import foreign_numbers
 from workers.evals.figures import Scores, mean
 from workers.evals.records import SummarizeRecord
-from workers.evals.words import Tokenizer, code_of, language_of, rouge
+from workers.evals.words import Tokenizer, language_of, rouge, same_language
 
 
 def score(pairs: list[tuple[SummarizeRecord, dict[str, Any]]]) -> Scores:
@@ -20,9 +20,9 @@ def score(pairs: list[tuple[SummarizeRecord, dict[str, Any]]]) -> Scores:
     scores.figures += mean("summarize", "numbers borne out", clean)
     right = []
     for record, result in pairs:
-        wanted = code_of(str(record.input.get("language") or "")) or language_of("\n".join(record.text))
-        if wanted and (got := language_of(result["text"])):
-            right.append(float(got == wanted))
+        wanted = str(record.input.get("language") or "") or language_of("\n".join(record.text))
+        if (said := same_language(wanted, result["text"])) is not None:
+            right.append(float(said))
     scores.figures += mean("summarize", "right language", right)
     lengths = [float(len(Tokenizer().tokenize(result["text"]))) for _, result in pairs]
     scores.figures += mean("summarize", "words", lengths, "neither")

@@ -8,9 +8,10 @@ from typing import Any
 
 from agents.checks.numbers import changed_numbers
 from agents.checks.protect import protected_items, without_items
+from agents.prompts.languages import language_code
 from workers.evals.figures import SAMPLES, Figure, Scores, mean
 from workers.evals.records import TranslateRecord
-from workers.evals.words import code_of, language_of
+from workers.evals.words import same_language
 
 _WORDLESS = {"zh": "zh", "ja": "char", "ko": "char", "th": "char"}
 """How BLEU cuts languages whose words stand without spaces between them; all others as ``13a`` does."""
@@ -28,8 +29,8 @@ def score(pairs: list[tuple[TranslateRecord, dict[str, Any]]]) -> Scores:
         text = result["text"]
         kept.append(float(Counter(protected_items(record.source)) == Counter(protected_items(text))))
         counted.append(float(changed_numbers(without_items(record.source), without_items(text)) == ([], [])))
-        if (wanted := code_of(record.target)) and (got := language_of(without_items(text))):
-            right.append(float(wanted == got))
+        if (said := same_language(record.target, without_items(text))) is not None:
+            right.append(float(said))
         whole.append(float(not result.get("issues")))
         scores.by_record[record.id] = (kept[-1] + counted[-1]) / 2
     scores.figures += [
@@ -52,7 +53,7 @@ def _near(target: str, said: Sequence[str], references: Sequence[Sequence[str]])
     most = max(map(len, references))
     columns = [[own[min(at, len(own) - 1)] for own in references] for at in range(most)]
     metrics = (
-        ("BLEU", BLEU(tokenize=_WORDLESS.get(code_of(target), "13a"), effective_order=False)),
+        ("BLEU", BLEU(tokenize=_WORDLESS.get(language_code(target), "13a"), effective_order=False)),
         ("chrF++", CHRF(word_order=2)),
     )
     figures = []
