@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.budget import Budget
 from agents.checkpoints import Checkpoints, NoCheckpoints
-from agents.checks.numbers import foreign_numbers
+from agents.checks.claims import check_summary
 from agents.complete import CUT_OFF
-from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryResult
+from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryIssue, SummaryResult
 from agents.errors import ContextOverflow, ModelMisbehaved
 from agents.generate import Answer, Tally, empty_answer, read_filled, trimmed
 from agents.parts import Part, partition
@@ -25,7 +24,11 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable
 
-_LIST_MARK = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+_TELL = (
+    (("number",), "Numbers in the summary that the text does not contain"),
+    (("name", "date"), "Names and dates in the summary that the text does not contain"),
+    (("unsupported",), "Sentences of the summary that the text says nothing like"),
+)
 
 
 @dataclass(frozen=True)
@@ -176,8 +179,7 @@ class _Summary:
             self._tally.note(f"{steps} were cut off at the model's limit: allow it more tokens (max_tokens).")
         if answer.finish_reason == "length":
             self._tally.note(CUT_OFF)
-        if foreign := foreign_numbers(_LIST_MARK.sub("", text), "\n".join(source.text for source in self._texts)):
-            self._tally.note(f"Numbers in the summary that the text does not contain: {', '.join(foreign)}.")
+        issues = self._issues(text, cut=answer.finish_reason == "length")
         result = SummaryResult(
             text=text,
             usage=self._tally.usage,
@@ -185,9 +187,28 @@ class _Summary:
             notes=self._tally.notes,
             style="abstractive",
             coverage=coverage,
+            issues=issues,
         )
         progress = Progress(done=self._total, total=self._total) if self._total else None
         yield Chunk(progress=progress, result=result)
+
+    def _issues(self, text: str, *, cut: bool) -> list[SummaryIssue]:
+        """What the checks find, and notes that say so."""
+        # The names of texts are in the prompt: a summary may name them.
+        source = "\n".join(f"{one.name}\n{one.text}" for one in self._texts)
+        found = [
+            SummaryIssue(problem=claim.kind, detail=claim.detail, start=claim.start, end=claim.end)
+            for claim in check_summary(text, source, self._wish.language or "")
+            if not (cut and claim.kind == "cut_off")  # said already
+        ]
+        for kinds, what in _TELL:
+            words = dict.fromkeys(text[one.start : one.end] for one in found if one.problem in kinds)
+            if words:
+                self._tally.note(f"{what}: {', '.join(words)}.")
+        for issue in found:
+            if issue.problem in ("language", "cut_off"):
+                self._tally.note(f"Something is wrong with the summary: {issue.detail}.")
+        return found
 
     def _progress(self, note: str) -> Chunk:
         return Chunk(progress=Progress(done=self._done, total=self._total, note=note))

@@ -20,7 +20,7 @@ from agents.contract.describe import (
 )
 from agents.contract.ingest import FileReport, IngestFile, IngestInput, IngestResult, Site
 from agents.contract.others import CompleteInput, CompletionResult, EmbedInput, EmbedResult, SearchInput, SearchResult
-from agents.contract.summarize import Coverage, SourceText, SummarizeInput, SummaryResult
+from agents.contract.summarize import Coverage, SourceText, SummarizeInput, SummaryIssue, SummaryResult
 from agents.contract.translate import SegmentIssue, TranslateInput, TranslationResult
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Site",
     "SourceText",
     "SummarizeInput",
+    "SummaryIssue",
     "SummaryResult",
     "Text",
     "Tool",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agents.contract.base import Input, Result, Text
+from agents.contract.base import Input, Result, Text, unused
 from knowledge.types import Frozen
 
 
@@ -35,8 +35,24 @@ class Coverage(Frozen):
     sentences: int = 0
 
 
+class SummaryIssue(Frozen):
+    """Something in a summary that its texts do not bear out, or that is wrong with it as a whole.
+
+    ``text[start:end]`` of the result is what is meant; for ``language`` and ``cut_off`` it is all of it.
+    """
+
+    problem: Literal["number", "name", "date", "unsupported", "language", "cut_off"]
+    detail: str
+    start: int
+    end: int
+
+
 class SummaryResult(Result):
-    """A summary. ``style`` is honest about what it is: abstractive, key_sentences or key_turns."""
+    """A summary. ``style`` is honest about what it is: abstractive, key_sentences or key_turns.
+
+    ``issues`` are what its checks found; it is shown all the same.
+    """
 
     style: Literal["abstractive", "key_sentences", "key_turns"] = "key_sentences"
     coverage: Coverage
+    issues: list[SummaryIssue] = Field(default_factory=list, exclude_if=unused)

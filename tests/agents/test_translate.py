@@ -146,7 +146,7 @@ def test_the_bits_are_the_text(lines, end, closed) -> None:
 @given(MARKDOWN, st.sampled_from(["\n", "\r\n"]))
 def test_an_identity_translation_gives_the_same_bytes_and_no_false_alarm(model, run, lines, end) -> None:
     text = end.join(lines) or "x"
-    result, _ = run(build_translate(model(reply=identity), config=TranslateConfig(40, 4)), into(text))
+    result, _ = run(build_translate(model(reply=identity), config=TranslateConfig(40, 4)), into(text, "the same"))
     assert result.text == text
     assert result.issues == []
 
