@@ -98,6 +98,10 @@ class AsyncJob(Generic[R_co]):
             if left <= 0:
                 raise TimeoutError(f"job {self.id} is still {record.state} after {timeout} s")
 
+    async def fetch(self, file: Attachment | str) -> bytes:
+        """A file that the result refers to, such as a masked picture."""
+        return await self._client.http.kept(self.id, file if isinstance(file, str) else file.ref)
+
     async def cancel(self) -> JobRecord:
         """Ask that the job ends; it does within one token."""
         return await self._client.http.ask(calls.cancel(self.id))

@@ -99,6 +99,10 @@ class ClientJob(Generic[R_co]):
         raise_for_state(record)
         return cast("R_co", record.parsed_result())
 
+    def fetch(self, file: Attachment | str) -> bytes:
+        """A file that the result refers to, such as a masked picture: ``job.fetch(result.masked[0].picture)``."""
+        return self._client.service.kept(self.id, file if isinstance(file, str) else file.ref)
+
     def cancel(self) -> JobRecord:
         """Ask that the job ends; it does within one token."""
         return self._client.service.cancel(self.id)

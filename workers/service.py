@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from agents.contract import Attachment
 from workers.access.stamp import asking, stamped
 from workers.connections import default_model, redis_client
-from workers.errors import JobInvalid
+from workers.errors import ContentMissing, JobInvalid
 from workers.jobs import Event, Job, JobRecord, State, Waiting, capability, is_job_id
 from workers.ledger import Ledger, LedgerConfig, WorkerInfo
 from workers.ledger.letters import not_found
@@ -112,6 +112,21 @@ class Service(Operations):
     def get(self, job_id: str, tenant: str | None = None) -> JobRecord:
         """The whole record, contents and result included."""
         return self.ledger.get(job_id, self._tenant(tenant))
+
+    def kept(self, job_id: str, ref: str, tenant: str | None = None) -> bytes:
+        """A file that a job's result refers to, such as a masked picture.
+
+        Raises:
+            ContentMissing: its result refers to no such file, or it is gone from the content store.
+        """
+        result = self.get(job_id, tenant).parsed_result()
+        if result is None or ref not in result.kept():
+            raise ContentMissing(
+                f"The result of job {job_id} has no file {ref[:80]}.",
+                hint=f"See what it has: phiq jobs show {job_id} --json",
+                subject=job_id,
+            )
+        return self._content.get(ref)
 
     def list(
         self,

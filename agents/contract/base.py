@@ -70,9 +70,13 @@ class Result(BaseModel):
     finish_reason: Literal["stop", "length", "abstained", "tool_calls"] = "stop"
     notes: list[str] = Field(default_factory=list)
 
-    def kept(self) -> list[str]:
-        """References to what the result needs in the content store."""
+    def attached(self) -> list[Attachment]:
+        """What the result needs in the content store."""
         return []
+
+    def kept(self) -> list[str]:
+        """References to these files."""
+        return list(dict.fromkeys(file.ref for file in self.attached()))
 
 
 class Progress(Frozen):

@@ -103,6 +103,6 @@ class DescriptionResult(Result):
     fields: list[PictureFields] = Field(default_factory=list, exclude_if=unused)
     masked: list[MaskedPicture] = Field(default_factory=list, exclude_if=unused)
 
-    def kept(self) -> list[str]:
-        """References to the masked pictures in the content store."""
-        return [one.picture.ref for one in self.masked if one.picture is not None]
+    def attached(self) -> list[Attachment]:
+        """The masked pictures in the content store."""
+        return [one.picture for one in self.masked if one.picture is not None]

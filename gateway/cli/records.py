@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ def register(app: typer.Typer, panel: str) -> None:
     )
     command(group, "list")(list_jobs)
     command(group, "show")(show_job)
+    command(group, "save")(save_files)
     app.add_typer(group, name="jobs", rich_help_panel=panel)
 
 
@@ -50,6 +52,26 @@ def list_jobs(io: Io, state: StateOption = None, kind: KindOption = None, limit:
 
         rows = [(r.id, r.kind, str(r.state), str(r.lane), r.model, since(r.submitted_at), called(r)) for r in records]
         io.table(("id", "kind", "state", "lane", "model", "age", "what"), rows)
+
+
+def save_files(
+    io: Io,
+    job_id: JobId,
+    folder: Annotated[Path, typer.Option("--to", help="A folder that exists.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Save the files that a job's result keeps, such as masked pictures. No file is overwritten."""
+    from gateway.cli.connection import connect
+    from gateway.cli.saving import save
+
+    job = connect().job(job_id)
+    made = job.result(timeout=0.0)
+    written = save([(one.name, job.fetch(one)) for one in made.attached()], folder)
+    if io.json:
+        io.document({"id": job_id, "files": [str(path) for path in written]})
+    for path in written if not io.json else ():
+        io.text(str(path))
+    if not written:
+        io.note("The result keeps no files.")
 
 
 def check_kind(kind: str | None) -> None:

@@ -118,6 +118,23 @@ def waiting(job_id: str, service: ServiceDep, who: Reader) -> Waiting:
     return service.waiting(job_id, who.tenant)
 
 
+@router.get(
+    "/{job_id}/files/{ref}",
+    response_class=Response,
+    responses={
+        200: {"description": "Its bytes", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+        **problems.responses(404),
+    },
+)
+def kept(job_id: str, ref: str, service: ServiceDep, who: Reader) -> Response:
+    """A file that a job's result refers to: a masked picture, by its `ref`."""
+    return Response(
+        service.kept(job_id, ref, who.tenant),
+        media_type="image/png",
+        headers={"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"},
+    )
+
+
 @router.post("/{job_id}/cancel", responses={**one_job("The job"), **problems.responses(404)})
 def cancel(job_id: str, service: ServiceDep, who: Writer) -> JobRecord:
     """Cancel: a waiting job at once, a running one within a step of its engine; an ended one stays as it is."""

@@ -72,6 +72,18 @@ class AsyncHttp:
                 error = refused
             await asyncio.sleep(place.lost(error))
 
+    async def kept(self, job_id: str, ref: str) -> bytes:
+        """A file that a job's result refers to."""
+        import httpx
+
+        try:
+            answer = await self._http.get(calls.kept(job_id, ref))
+        except httpx.HTTPError as broken:
+            raise wire.broken(self.address.base, broken) from broken
+        if not answer.is_success:
+            raise answers.error(answer.status_code, answer.headers, answer.content, self.address.base)
+        return answer.content
+
     async def close(self) -> None:
         """Close the connections."""
         if "_http" in self.__dict__:

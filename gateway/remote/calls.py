@@ -156,6 +156,11 @@ def events(job_id: str) -> str:
     return f"{_job(job_id)}/events"
 
 
+def kept(job_id: str, ref: str) -> str:
+    """The path of a file that a job's result refers to."""
+    return f"{_job(job_id)}/files/{quoted(ref)}"
+
+
 def _job(job_id: str) -> str:
     return f"/v1/jobs/{quoted(job_id)}"
 

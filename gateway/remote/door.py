@@ -143,6 +143,18 @@ class HttpService:
         name, opened = opener(file)
         return self._ask(calls.attach(name, opened))
 
+    def kept(self, job_id: str, ref: str, tenant: str | None = None) -> bytes:  # noqa: ARG002 - as get
+        """A file that a job's result refers to."""
+        import httpx
+
+        try:
+            answer = self._http.get(calls.kept(job_id, ref))
+        except httpx.HTTPError as broken:
+            raise wire.broken(self.address.base, broken) from broken
+        if not answer.is_success:
+            raise answers.error(answer.status_code, answer.headers, answer.content, self.address.base)
+        return answer.content
+
     def dead(
         self,
         tenant: str | None = None,  # noqa: ARG002 - the key says whose
