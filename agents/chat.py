@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
 from agents.budget import Budget
+from agents.calibration import Calibration
 from agents.checkpoints import Checkpoints, FrozenRetriever, NoCheckpoints
+from agents.checks.across import LineStream, QuotedGrounding, without_quotes
 from agents.checks.grounded import Grounding
-from agents.checks.markers import SentenceStream
+from agents.checks.markers import Sentence, SentenceStream, without_markers
 from agents.checks.support import SupportConfig
 from agents.complete import CUT_OFF
 from agents.contract import ChatInput, ChatResult, Chunk
-from agents.generate import Answer
+from agents.generate import Answer, Tally
 from agents.grounding import find_passages, plan_grounded, plan_plain
-from agents.prompts.chat import NO_ANSWER
+from agents.language import LanguageWatch, asked_language, passages_language, translated_question
+from agents.prompts.chat import NO_ANSWER, Tongue
+from agents.prompts.languages import language_name
 from agents.runnable import as_runnable
 from knowledge.types import Passage, Retriever
+from tools.detect_language import alike
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
 
-NOT_FOUND = "The documents do not answer this question."
-NOTHING_SUPPORTED = "The documents found do not bear out an answer to this question."
+LEAST_SCORE = 0.35
+"""Lower than the extractive chat's: the model reads the passages, and says itself when they hold no answer."""
+_HELP = (
+    "It would help to ingest a document that covers it (phiq ingest PATH), "
+    "or to ask again in the words that the documents use."
+)
+NOT_FOUND = f"The documents do not answer this question. {_HELP}"
+NOTHING_SUPPORTED = f"The documents found do not bear out an answer to this question. {_HELP}"
+EMPTY = "There are no documents to answer from yet. Ingest some first: phiq ingest PATH."
+ACROSS_NOTE = (
+    "The answer is in another language than its passages: each sentence was held against the words it quotes, by "
+    "numbers, codes and negation. Whether its wording says the same was not checked."
+)
+_AGAIN = "chat:language"
 
 
 @dataclass(frozen=True)
@@ -32,13 +52,13 @@ class ChatConfig:
     """When to answer.
 
     Attributes:
-        least_score: Cosine of the best passage below which the model is not even asked.
+        calibration: The collection's; below its ``near`` the model is not even asked.
         support: How much of a sentence its passages must hold.
         find_markers: Look for the passage of a sentence that came without a marker, with the same check; small
             models often mark only the last sentence of several.
     """
 
-    least_score: float = 0.35
+    calibration: Calibration = field(default_factory=lambda: Calibration(near=LEAST_SCORE))
     support: SupportConfig = field(default_factory=SupportConfig)
     find_markers: bool = True
 
@@ -98,32 +118,139 @@ def _plain(model: BaseChatModel, request: ChatInput, kept: Checkpoints) -> Itera
 def _grounded(
     model: BaseChatModel, retriever: Retriever, config: ChatConfig, request: ChatInput, kept: Checkpoints
 ) -> Iterator[Chunk]:
+    asked, tally = asked_language(request.messages), Tally()
     passages = find_passages(retriever, request.messages, request.top_k)
-    if not passages or passages[0].score < config.least_score:
+    written = passages_language(passages)
+    if asked and written and not alike(asked, written):
+        passages = _also_translated(model, retriever, request, passages, written, tally, kept)
+        written = passages_language(passages)
+    if not passages or passages[0].score < config.calibration.near:
         what = "Nothing was found in the collection." if not passages else "No passage found is near the question."
-        yield from _abstain(NOT_FOUND, passages, ChatResult(notes=[what]))
+        found = ChatResult(usage=tally.usage, notes=[*tally.notes, what])
+        yield from _abstain(EMPTY if not passages else NOT_FOUND, passages, found)
         return
-    prompt = plan_grounded(Budget(model), passages, request.messages)
-    grounding = Grounding(prompt.passages, config.support, find_markers=config.find_markers)
-    answer, stream = Answer(model, prompt.messages, kept), SentenceStream()
-    for piece in answer:
-        for sentence in stream.feed(piece):
-            if delta := grounding.admit(sentence):
+    foreign = bool(asked and written and not alike(asked, written))
+    tongue = Tongue(asked, written if foreign else "", again=kept.get(_AGAIN) is not None)
+    spoken = _Spoken(model, request, config, passages, kept)
+    yield from spoken.say(tongue)
+    if spoken.watch.wrong and not tongue.again:
+        # Nothing of it was shown. A later attempt of the job goes on with the second call, not with the first.
+        tally.add(spoken.answer)
+        kept.put(_AGAIN, asked)
+        tongue = replace(tongue, again=True)
+        spoken = _Spoken(model, request, config, passages, kept)
+        yield from spoken.say(tongue)
+    yield from spoken.end(tongue, tally)
+
+
+def _also_translated(
+    model: BaseChatModel,
+    retriever: Retriever,
+    request: ChatInput,
+    passages: list[Passage],
+    language: str,
+    tally: Tally,
+    kept: Checkpoints,
+) -> list[Passage]:
+    """The passages found by the question in their own language too, best first; each with its better score."""
+    question = request.messages[-1]
+    if not (text := translated_question(model, question.content, language, tally, kept)):
+        tally.note("The question could not be translated into the documents' language to look it up.")
+        return passages
+    tally.note(f"The documents are in {language_name(language)}: the question was looked up as: {text}")
+    other = [*request.messages[:-1], question.model_copy(update={"content": text})]
+    best = {passage.id: passage for passage in passages}
+    for passage in find_passages(retriever, other, request.top_k):
+        if passage.id not in best or passage.score > best[passage.id].score:
+            best[passage.id] = passage
+    return sorted(best.values(), key=lambda passage: -passage.score)[: request.top_k]
+
+
+class _Spoken:
+    """One answer of the model to the prompt with the passages: shown as far as it is borne out."""
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        request: ChatInput,
+        config: ChatConfig,
+        passages: list[Passage],
+        kept: Checkpoints,
+    ) -> None:
+        self._model, self._request, self._config, self._found, self._kept = model, request, config, passages, kept
+
+    def say(self, tongue: Tongue) -> Iterator[Chunk]:
+        """Stream the sentences that stood their checks; none where the language is wrong and may be asked for again."""
+        self.prompt = plan_grounded(Budget(self._model), self._found, self._request.messages, tongue)
+        self.answer = Answer(self._model, self.prompt.messages, self._kept)
+        self.watch = LanguageWatch(tongue.target)
+        self.grounding = self._checks(tongue)
+        stream = LineStream() if tongue.source else SentenceStream()
+        held: list[Sentence] = []
+        with closing(cast("Generator[str]", iter(self.answer))) as pieces:
+            for piece in pieces:
+                held += self._seen(stream.feed(piece))
+                if self.watch.wrong and not tongue.again:
+                    return
+                if self.watch.known:
+                    yield from self._admitted(held)
+        rest = [] if self.declined else self._seen(stream.finish())
+        if self.watch.wrong and not tongue.again and not self.declined:
+            return
+        if self.watch.wrong and tongue.source:
+            # Again in the passages' own language: then their words can be compared after all.
+            self.grounding = self._checks(replace(tongue, source=""))
+            plain = SentenceStream()
+            held, rest = plain.feed(self.answer.text), plain.finish()
+        yield from self._admitted([*held, *rest[:-1]])
+        for last in rest[-1:]:
+            if delta := self.grounding.admit(last, cut=self.answer.finish_reason == "length"):
                 yield Chunk(delta=delta)
-    declined = answer.text.strip(" .`*\"'\n[]") == NO_ANSWER
-    for sentence in [] if declined else stream.finish():
-        if delta := grounding.admit(sentence, cut=answer.finish_reason == "length"):
-            yield Chunk(delta=delta)
-    result = ChatResult(
-        usage=answer.usage, finish_reason=answer.finish_reason, notes=[*prompt.notes, *answer.notes, *grounding.notes()]
-    )
-    if not grounding.text:
-        yield from _abstain(NOT_FOUND if declined else NOTHING_SUPPORTED, prompt.passages, result)
-        return
-    if answer.finish_reason == "length":
-        result.notes.append(CUT_OFF)
-    update = {"text": grounding.text, "citations": grounding.citations, "passages": prompt.passages}
-    yield Chunk(result=result.model_copy(update=update))
+
+    @property
+    def declined(self) -> bool:
+        """Whether the model says that the passages hold no answer."""
+        return self.answer.text.strip(" .`*\"'\n[]") == NO_ANSWER
+
+    def end(self, tongue: Tongue, tally: Tally) -> Iterator[Chunk]:
+        """The result."""
+        tally.add(self.answer)
+        tally.note(*self.prompt.notes, *self.grounding.notes())
+        result = ChatResult(usage=tally.usage, finish_reason=self.answer.finish_reason, notes=tally.notes)
+        if self.watch.wrong:
+            names = language_name(self.watch.found), language_name(tongue.target)
+            result.notes.append(f"The model answered in {names[0]}, not in {names[1]}, though it was asked twice.")
+        if not self.grounding.text:
+            yield from _abstain(NOT_FOUND if self.declined else NOTHING_SUPPORTED, self.prompt.passages, result)
+            return
+        if tongue.source and not self.watch.wrong:
+            result.notes.append(ACROSS_NOTE)
+        if self.answer.finish_reason == "length":
+            result.notes.append(CUT_OFF)
+        update = {
+            "text": self.grounding.text,
+            "citations": self.grounding.citations,
+            "passages": self.prompt.passages,
+        }
+        yield Chunk(result=result.model_copy(update=update))
+
+    def _checks(self, tongue: Tongue) -> Grounding | QuotedGrounding:
+        if tongue.source:
+            return QuotedGrounding(self.prompt.passages)
+        return Grounding(self.prompt.passages, self._config.support, find_markers=self._config.find_markers)
+
+    def _seen(self, sentences: list[Sentence]) -> list[Sentence]:
+        for sentence in sentences:
+            # What is quoted stands in the passage's language, and the sign for "no answer" in none.
+            claim = without_quotes(without_markers(sentence.text))
+            if claim.strip(" .`*\"'") != NO_ANSWER:
+                self.watch.see(claim)
+        return sentences
+
+    def _admitted(self, held: list[Sentence]) -> Iterator[Chunk]:
+        while held:
+            if delta := self.grounding.admit(held.pop(0)):
+                yield Chunk(delta=delta)
 
 
 def _abstain(text: str, passages: list[Passage], result: ChatResult) -> Iterator[Chunk]:

@@ -55,7 +55,12 @@ def plan_plain(budget: Budget, conversation: Sequence[Message]) -> Prompt:
     return Prompt(prompts.plain(_latest(conversation, kept)), notes=_left_out_turns(conversation, kept))
 
 
-def plan_grounded(budget: Budget, passages: Sequence[Passage], conversation: Sequence[Message]) -> Prompt:
+def plan_grounded(
+    budget: Budget,
+    passages: Sequence[Passage],
+    conversation: Sequence[Message],
+    tongue: prompts.Tongue | None = None,
+) -> Prompt:
     """The best passages and the newest turns that fit together.
 
     The best passage and the question come first, then turns up to half of the prompt, then passages, then more turns.
@@ -65,7 +70,7 @@ def plan_grounded(budget: Budget, passages: Sequence[Passage], conversation: Seq
     """
 
     def build(count: int, turns: int) -> list[BaseMessage]:
-        return prompts.grounded(passages[:count], _latest(conversation, turns))
+        return prompts.grounded(passages[:count], _latest(conversation, turns), tongue)
 
     budget.require(build(0, 0), "The question", SHORTEN)
     longer = "Choose a model with a longer context."

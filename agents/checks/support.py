@@ -1,4 +1,4 @@
-"""Whether a sentence is borne out by the passages it cites: its words, its numbers, and no hidden "not"."""
+"""Whether a sentence is borne out by the passages it cites: its words, numbers and quotations, and no hidden "not"."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.checks.numbers import foreign_numbers, numbers
+from agents.checks.quotes import foreign_quotes
+from agents.checks.roles import swapped_roles
 from agents.checks.words import content_words, limits, negated_words, shared_words
 from tools.sentences import Span, split_sentences
 
@@ -35,7 +37,7 @@ class Verdict:
 
     supported: bool
     coverage: float
-    reason: Literal["", "empty", "words", "numbers", "negation"] = ""
+    reason: Literal["", "empty", "words", "numbers", "quotation", "negation", "roles"] = ""
     detail: str = ""
 
 
@@ -52,6 +54,10 @@ def check_support(claim: str, cited: Sequence[str], config: SupportConfig | None
     thin = words and any(len(held) < config.share * len(words) for held in found)
     if coverage < config.coverage or thin or not cited:
         return Verdict(supported=False, coverage=coverage, reason="words")
+    if foreign_quoted := foreign_quotes(claim, cited):
+        return Verdict(supported=False, coverage=coverage, reason="quotation", detail="; ".join(foreign_quoted))
+    if swapped_roles(claim, cited):
+        return Verdict(supported=False, coverage=coverage, reason="roles")
     if _turned(claim, words, cited, config):
         return Verdict(supported=False, coverage=coverage, reason="negation")
     return Verdict(supported=True, coverage=coverage)
