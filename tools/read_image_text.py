@@ -194,6 +194,8 @@ def _engine() -> Any:
             "Global.log_level": "critical",
             "Global.max_side_len": _LONGEST,
             # By path: with a name it would fetch a missing model from the network.
+            # Lone digits in columns are lost at the default of .5.
+            "Det.box_thresh": 0.3,
             "Det.model_path": str(models / _DET),
             "Rec.model_path": str(models / _REC),
             "Cls.model_path": str(models / _CLS),
