@@ -72,20 +72,39 @@ def choose(vectors: Vectors, merit: NDArray[np.float32], count: int, config: Ran
     return sorted(chosen)
 
 
-def key_sentences(vectors: Vectors, count: int, config: RankConfig, question: Vectors | None = None) -> list[int]:
-    """Indexes of the sentences that stand for the text (or answer ``question``, [dimensions]), in reading order."""
+def key_sentences(
+    vectors: Vectors,
+    count: int,
+    config: RankConfig,
+    question: Vectors | None = None,
+    weights: NDArray[np.float32] | None = None,
+) -> list[int]:
+    """Indexes of the sentences that stand for the text (or answer ``question``, [dimensions]), in reading order.
+
+    Args:
+        vectors: Of the sentences, float32 [sentences, dimensions], unit length.
+        count: How many are wanted.
+        config: How they are chosen.
+        question: What they should be near to; None: to each other.
+        weights: What else speaks for each of them, float32 [sentences], not negative; not asked with a question.
+    """
     import numpy as np
 
     if question is not None:
         return choose(vectors, np.asarray(vectors @ question, dtype=np.float32), count, config)
     candidates = np.arange(len(vectors))
+    more = np.ones(len(vectors), dtype=np.float32) if weights is None else weights
+
+    def merit(places: NDArray[np.int64]) -> NDArray[np.float32]:
+        return lexrank(vectors[places], config) * more[places]
+
     while len(candidates) > config.block:
         # Quadratic in a block, linear in the text: each block sends as many as the summary may hold, and no more
         # than a half, so that this ends.
         winners = [
-            block[choose(vectors[block], lexrank(vectors[block], config), min(count, len(block) // 2 or 1), config)]
+            block[choose(vectors[block], merit(block), min(count, len(block) // 2 or 1), config)]
             for block in np.array_split(candidates, -(-len(candidates) // config.block))
         ]
         candidates = np.concatenate(winners)
-    picked = choose(vectors[candidates], lexrank(vectors[candidates], config), count, config)
+    picked = choose(vectors[candidates], merit(candidates), count, config)
     return [int(candidates[at]) for at in picked]

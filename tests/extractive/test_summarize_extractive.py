@@ -224,3 +224,19 @@ def test_blocks_end_and_give_what_was_asked(count: int, size: int) -> None:
 def test_sentences_that_are_all_alike_or_all_zero_do_not_break_the_ranking() -> None:
     for vectors in (np.ones((5, 3), dtype=np.float32), np.zeros((5, 3), dtype=np.float32)):
         assert len(key_sentences(vectors, 2, RankConfig())) == 2
+
+
+def test_key_turns_say_something_and_come_early(embeddings) -> None:
+    turns = [
+        "Ada: Hello there.",
+        "Ben: Hello, how are you?",
+        "Ada: The pump of the boiler in the hall leaks since Tuesday and the floor is wet.",
+        "Ben: Oh no.",
+        "Ada: Yes, I know.",
+        "Ben: I will come on Friday with a new pump for the boiler.",
+        "Ada: Great, thank you so much!",
+        "Ben: No problem.",
+        "Ada: Bye.",
+    ]
+    result = build_summarize(embeddings).invoke(SummarizeInput(texts=[SourceText(text="\n".join(turns))], sentences=2))
+    assert result.result.text == f"{turns[2]}\n{turns[5]}"
