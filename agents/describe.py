@@ -102,6 +102,7 @@ class _Describing:
             yield from self._fields(result)
         else:
             yield from self._prose(result)
+        self._check_language(result.text)
         result = result.model_copy(
             update={
                 "usage": self._tally.usage,
@@ -132,6 +133,17 @@ class _Describing:
                 f"These figures are not in the text that was read in the picture: {', '.join(strange[:20])}. "
                 "Check them: they may be estimates, or wrong."
             )
+
+    def _check_language(self, text: str) -> None:
+        """Say so when the answer is in another language than asked; receipts are copied, in whatever language."""
+        from tools.detect_language import LANGUAGES, alike, detect, primary
+
+        wanted = primary(self._request.language or "")
+        if wanted not in LANGUAGES or self._request.form == "receipt":
+            return
+        found = detect(text)
+        if found.sure and not alike(found.language, wanted):
+            self._tally.note(f"The model was asked to write in {wanted}, but wrote in {found.language}.")
 
     def _alt_texts(self, result: DescriptionResult) -> Iterator[Chunk]:
         for number, one in enumerate(self._looking.looked, 1):

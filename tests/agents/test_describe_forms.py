@@ -138,9 +138,13 @@ def test_a_masked_picture_is_all_that_the_model_and_the_reader_get(model, run) -
 
 
 def test_the_language_is_asked_for(model, run) -> None:
-    scripted = model("Ein Quadrat.", profile=SEES)
-    run(build_describe(scripted), request(language="de"))
+    german = "Das Bild zeigt ein blaues Quadrat auf einem weißen Grund, und daneben steht eine Rechnung."
+    scripted = model(german, profile=SEES)
+    result, _ = run(build_describe(scripted), request(language="de"))
     assert "German" in scripted.prompts[0][-1].text
+    assert not any("wrote in" in note for note in result.notes)
+    result, _ = run(build_describe(model(german, profile=SEES)), request(language="en"))
+    assert any("wrote in de" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("form", ["description", "alt_text", "long", "screenshot", "chart", "receipt"])
