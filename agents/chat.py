@@ -124,7 +124,7 @@ def _grounded(
     if asked and written and not alike(asked, written):
         passages = _also_translated(model, retriever, request, passages, written, tally, kept)
         written = passages_language(passages)
-    if not passages or passages[0].score < config.calibration.near:
+    if not passages or max(passage.score for passage in passages) < config.calibration.near:
         what = "Nothing was found in the collection." if not passages else "No passage found is near the question."
         found = ChatResult(usage=tally.usage, notes=[*tally.notes, what])
         yield from _abstain(EMPTY if not passages else NOT_FOUND, passages, found)

@@ -99,12 +99,13 @@ class FrozenRetriever:
         self._retriever = retriever
         self._kept = kept
 
-    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
-        """The passages nearest to ``query``, best first; empty when the collection is."""
-        key = f"found:{top_k}:{hashlib.sha256(query.encode()).hexdigest()[:32]}"
+    def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
+        """What the other found, the first time it was asked."""
+        asked = "\x00".join([query, *before]).encode("utf-8", "surrogatepass")
+        key = f"found:{top_k}:{hashlib.sha256(asked).hexdigest()[:32]}"
         if (known := self._kept.get(key)) is not None:
             return [Passage.model_validate(one) for one in json.loads(known)]
-        found = self._retriever.retrieve(query, top_k)
+        found = self._retriever.retrieve(query, top_k, before)
         self._kept.put(key, json.dumps([passage.model_dump() for passage in found]))
         return found
 

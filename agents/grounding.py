@@ -27,20 +27,9 @@ class Prompt:
 
 
 def find_passages(retriever: Retriever, conversation: Sequence[Message], top_k: int) -> list[Passage]:
-    """The passages for the last question, best first.
-
-    A follow-up ("and for children?") says little by itself, so it is also asked together with the question before
-    it; a passage counts with its better score.
-    """
+    """The passages for the last question, best first; a follow-up is understood from what was asked before it."""
     questions = [message.content for message in conversation if message.role == "user"]
-    queries = [questions[-1], *(["\n".join(questions[-2:])] if len(questions) > 1 else [])]
-    best: dict[str, Passage] = {}
-    for query in queries:
-        for passage in retriever.retrieve(query, top_k):
-            known = best.get(passage.id)
-            if known is None or passage.score > known.score:
-                best[passage.id] = passage
-    return sorted(best.values(), key=lambda passage: -passage.score)[:top_k]
+    return retriever.retrieve(questions[-1], top_k, questions[:-1])
 
 
 def plan_plain(budget: Budget, conversation: Sequence[Message]) -> Prompt:

@@ -121,7 +121,7 @@ class AllPassages:
         other._passages, other._vectors = [self._passages[at] for at in kept], self._vectors[kept]
         return other
 
-    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+    def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:  # noqa: ARG002 - single questions
         scores = self._vectors @ embed(load_embedder(), [query])[0]
         best = np.argsort(-scores)[:top_k]
         return [self._passages[at].model_copy(update={"score": float(scores[at])}) for at in best]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from knowledge.errors import CollectionInvalid, CollectionNotFound, PhiqError, StoreUnavailable
+from knowledge.errors import CollectionInvalid, CollectionNotFound, PhiqError, StoreUnavailable, WordsUnavailable
+from knowledge.words.client import Words
 
 if TYPE_CHECKING:
     import httpx
@@ -24,11 +25,13 @@ class StoreConfig:
         url: ``http://host:port`` or ``https://host:port``.
         tenant: Collections of one tenant are never seen by another.
         timeout: Seconds to wait for an answer; connecting gets five.
+        words: Where the word index's server is (``http://:secret@host:port``); empty: there is none.
     """
 
     url: str
     tenant: str = "default"
     timeout: float = 60.0
+    words: str = field(default="", repr=False)
 
 
 class Connection:
@@ -38,6 +41,7 @@ class Connection:
         self.config = config
         self._client: ClientAPI | None = None
         self._lock = threading.Lock()
+        self.words = Words(config.words) if config.words else None
 
     def client(self) -> ClientAPI:
         """The client, connected.
@@ -53,6 +57,8 @@ class Connection:
 
     def close(self) -> None:
         """Close the connections; safe to call twice."""
+        if self.words is not None:
+            self.words.close()
         with self._lock:
             if self._client is not None:
                 self._client.close()  # type: ignore[attr-defined]
@@ -60,6 +66,12 @@ class Connection:
                 for session in _sessions(self._client):
                     session.close()
                 self._client = None
+
+    def drop_words(self, name: str) -> None:
+        """Delete a collection's word index; without a server that answers, its next owner finds it stale."""
+        if self.words is not None:
+            with suppress(WordsUnavailable):
+                self.words.drop(name)
 
     def _connect(self) -> ClientAPI:
         import httpx

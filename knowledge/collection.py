@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from knowledge.types import Passage
+from knowledge.types import Filters, Passage
+from knowledge.words.index import Entry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from knowledge.split import Split
+    from knowledge.words.mirror import Mirror
 
 Metadata = Mapping[str, Any]
 _PAGE = 1000
@@ -28,11 +31,17 @@ class Collection:
     """
 
     def __init__(
-        self, name: str, raw: ChromaCollection, border: Callable[[], AbstractContextManager[None]], batch: int
+        self,
+        name: str,
+        raw: ChromaCollection,
+        border: Callable[[], AbstractContextManager[None]],
+        batch: int,
+        mirror: Mirror | None = None,
     ) -> None:
         self.name = name
         self._raw = raw
         self._border = border
+        self._mirror = mirror
         self._batch = max(1, min(_BATCH, batch)) if batch > 0 else _BATCH
 
     def count(self) -> int:
@@ -40,17 +49,53 @@ class Collection:
         with self._border():
             return self._raw.count()
 
-    def query(self, vector: NDArray[np.float32], top_k: int) -> list[Passage]:
+    def query(self, vector: NDArray[np.float32], top_k: int, where: Metadata | None = None) -> list[Passage]:
         """The passages nearest to a unit-length vector, best first, ``score`` their cosine."""
         with self._border():
             found = self._raw.query(
                 query_embeddings=vector.reshape(1, -1),
                 n_results=top_k,
+                where=where,  # type: ignore[arg-type]  # Chroma's own dictionaries
                 include=["documents", "metadatas", "distances"],
             )
         columns = (found["ids"], found["documents"] or [[]], found["metadatas"] or [[]], found["distances"] or [[]])
         rows = zip(*(column[0] for column in columns), strict=True)
         return [self._passage(id_, text, metadata, 1.0 - distance) for id_, text, metadata, distance in rows]
+
+    def fetch(
+        self, ids: Sequence[str], vector: NDArray[np.float32], where: Metadata | None = None
+    ) -> dict[str, Passage]:
+        """Passages by their ids, ``score`` the cosine to a unit-length vector; those that are not here are left out."""
+        with self._border():
+            found = self._raw.get(
+                ids=list(ids),
+                where=where,  # type: ignore[arg-type]  # as above
+                include=["documents", "metadatas", "embeddings"],
+            )
+        columns = (found["ids"], found["documents"] or [], found["metadatas"] or [], found["embeddings"])
+        rows = zip(*columns, strict=True) if found["ids"] else ()  # type: ignore[arg-type]
+        return {id_: self._passage(id_, text, about, float(vector @ made)) for id_, text, about, made in rows}
+
+    def words(self, query: str, top_k: int, filters: Filters | None = None) -> list[str] | None:
+        """The ids of the passages that hold a query's words, best first; None where there is no word index."""
+        return None if self._mirror is None else self._mirror.search(query, top_k, filters)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether there should be a word index."""
+        return self._mirror is not None
+
+    def ids(self) -> list[str]:
+        """The ids of all passages."""
+        with self._border():
+            return list(self._raw.get(include=[])["ids"])
+
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """Passages as the word index takes them; those that are not here are left out."""
+        with self._border():
+            found = self._raw.get(ids=list(ids), include=["documents", "metadatas"])
+        rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
+        return [_entry(id_, text, about) for id_, text, about in rows]
 
     def passages_of(self, source: str) -> dict[str, Metadata]:
         """Metadata of a source's passages by id."""
@@ -82,6 +127,7 @@ class Collection:
                     documents=[split.passage.text for split in some],
                     metadatas=[_metadata(split, common) for split in some],
                 )
+            self._mirrored(some)
 
     def describe(self, splits: Sequence[Split], common: Metadata) -> None:
         """Write only the metadata of passages that are here already with the same text and vector."""
@@ -91,12 +137,19 @@ class Collection:
                 self._raw.update(
                     ids=[split.passage.id for split in some], metadatas=[_metadata(split, common) for split in some]
                 )
+            self._mirrored(some)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete passages; ids that are not here do no harm."""
         for at in range(0, len(ids), self._batch):
             with self._border():
                 self._raw.delete(ids=list(ids[at : at + self._batch]))
+            if self._mirror is not None:
+                self._mirror.remove(ids[at : at + self._batch])
+
+    def _mirrored(self, splits: Sequence[Split]) -> None:
+        if self._mirror is not None:
+            self._mirror.put([_entry(one.passage.id, one.passage.text, _metadata(one, {})) for one in splits])
 
     def _pages(self, where: dict[str, Any] | None) -> Iterator[dict[str, Metadata]]:
         offset = 0
@@ -121,7 +174,27 @@ class Collection:
             end=int(metadata["end"]),
             collection=self.name,
             score=max(-1.0, min(1.0, score)),
+            line=None if metadata.get("line") is None else int(metadata["line"]),
+            language=str(metadata.get("language", "")),
+            modified=_moment(metadata.get("modified")),
         )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _entry(id_: str, text: str, about: Metadata) -> Entry:
+    title, heading = str(about["title"]), str(about["heading"])
+    head = heading if heading.startswith(title) else f"{title}\n{heading}"
+    modified = about.get("modified")
+    return Entry(
+        id=id_,
+        text=f"{head}\n{text}",
+        source=str(about["source"]),
+        language=str(about.get("language", "")),
+        modified=None if modified is None else float(modified),
+    )
 
 
 def _metadata(split: Split, common: Metadata) -> dict[str, Any]:
@@ -135,5 +208,12 @@ def _metadata(split: Split, common: Metadata) -> dict[str, Any]:
         "section": split.section,
         "ordinal": split.ordinal,
     }
+    known = {
+        "page": passage.page,
+        "line": passage.line,
+        "language": passage.language or None,
+        # A number: Chroma compares nothing else by size.
+        "modified": None if passage.modified is None else passage.modified.timestamp(),
+    }
     # Chroma has no empty values: what is not known is left out.
-    return own | dict(common) | ({} if passage.page is None else {"page": passage.page})
+    return own | dict(common) | {name: value for name, value in known.items() if value is not None}

@@ -111,3 +111,10 @@ class StoreUnavailable(ServiceError):
 
     code = "store_unavailable"
     transient = True
+
+
+class WordsUnavailable(ServiceError):
+    """Raised when the word index's server does not answer; searches go on without it."""
+
+    code = "words_unavailable"
+    transient = True

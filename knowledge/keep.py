@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from knowledge.chroma import Connection, border
-from knowledge.errors import CollectionNotFound
+from knowledge.errors import CollectionNotFound, WordsUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +63,8 @@ class Page:
 class Keep:
     """What one Chroma server holds for phiq.
 
-    All methods raise StoreUnavailable when the server fails.
+    All methods raise StoreUnavailable when the server fails; `remove` and `drop` also WordsUnavailable, before they
+    change anything in Chroma.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -187,11 +189,18 @@ class Keep:
                 documents=page.texts,
                 metadatas=page.about,  # type: ignore[arg-type]  # Chroma's own values, given back
             )
+        if (words := self._connection.words) is not None:
+            # The next search brings it in step.
+            with suppress(WordsUnavailable):
+                words.mark(kept.name, checked=False)
 
     def remove(self, kept: Kept, ids: list[str]) -> None:
         """Delete passages; fine when they or the collection are gone."""
         try:
             raw = self._open(kept)
+            if (words := self._connection.words) is not None:
+                # First: should it fail, the passages are still found when the caller tries again.
+                words.remove(kept.name, ids)
             for at in range(0, len(ids), _PAGE):
                 with border(self._connection.config.url, kept.collection):
                     raw.delete(ids=ids[at : at + _PAGE])
@@ -200,11 +209,23 @@ class Keep:
 
     def drop(self, kept: Kept) -> None:
         """Delete a collection; fine when it is gone."""
+        if (words := self._connection.words) is not None:
+            words.drop(kept.name)
         try:
             with border(self._connection.config.url, kept.collection):
                 self._connection.client().delete_collection(kept.name)
         except CollectionNotFound:
             return
+
+    def compact_words(self) -> None:
+        """Write the word indexes' files anew without what was taken out.
+
+        Raises:
+            WordsUnavailable: their server does not answer.
+        """
+        if (words := self._connection.words) is not None:
+            for name in words.names():
+                words.compact(name)
 
     def close(self) -> None:
         """Close the connections."""

@@ -83,6 +83,9 @@ def _passage(document: Document, section: Section, start: int, end: int, content
         title=document.title,
         heading=section.heading,
         page=section.page,
+        line=None if section.line is None else section.line + section.text.count("\n", 0, start),
+        language=document.language,
+        modified=section.modified or document.modified,
         start=start,
         end=end,
     )

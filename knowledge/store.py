@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from knowledge.chroma import Connection, StoreConfig, border, not_found
 from knowledge.collection import Collection
 from knowledge.errors import CollectionInvalid, CollectionNotFound
+from knowledge.types import Found
+from knowledge.words.mirror import Mirror
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as ChromaCollection
 
     from knowledge.embed.base import Embedder
-    from knowledge.types import Passage, Retriever
+    from knowledge.types import Filters, Passage, Retriever
 
 __all__ = ["CollectionInfo", "Store", "StoreConfig"]
 
@@ -44,23 +47,41 @@ class Store:
         self.config = config
         self.embedder = embedder
         self._connection = Connection(config)
+        self._mirrors: dict[str, Mirror] = {}
 
-    def search(self, collection: str, query: str, top_k: int = 5) -> list[Passage]:
-        """The passages nearest to a query, best first; ``score`` is the cosine.
+    def search(self, collection: str, query: str, top_k: int = 5, filters: Filters | None = None) -> list[Passage]:
+        """What `find` finds, without its notes."""
+        return self.find(collection, query, top_k, filters).passages
+
+    def find(
+        self,
+        collection: str,
+        query: str,
+        top_k: int = 5,
+        filters: Filters | None = None,
+        before: Sequence[str] = (),
+    ) -> Found:
+        """The passages that answer a query best, by meaning and by words; ``score`` is the cosine.
+
+        ``before`` is what was asked earlier in the conversation, the oldest first.
 
         Raises:
             CollectionNotFound: when it was never ingested into.
             CollectionInvalid: when its name can't be used or another embedding model made it.
             StoreUnavailable: when Chroma's server does not answer.
         """
+        from knowledge.search import ask, search
+
         found = self.open(collection)
-        return found.query(self.embedder.embed_array([query])[0], top_k)
+        if not query.strip():
+            return Found(passages=[])
+        return search(found, ask(self.embedder, query, before), top_k, filters)
 
-    def retriever(self, collection: str) -> Retriever:
-        """What agents take: the collection's passages without duplicates. Nothing is asked of the server yet."""
-        from knowledge.retrieve import DenseRetriever
+    def retriever(self, collection: str, filters: Filters | None = None) -> Retriever:
+        """What agents take. Nothing is asked of the server yet."""
+        from knowledge.retrieve import CollectionRetriever
 
-        return DenseRetriever(self, collection)
+        return CollectionRetriever(self, collection, filters)
 
     def open(self, collection: str) -> Collection:
         """A collection that exists.
@@ -110,6 +131,7 @@ class Store:
         client = self._connection.client()
         with border(self.config.url, collection):
             client.delete_collection(chroma_name(self.config.tenant, collection))
+        self._connection.drop_words(chroma_name(self.config.tenant, collection))
 
     def collections(self) -> list[CollectionInfo]:
         """This tenant's collections, by name.
@@ -166,7 +188,24 @@ class Store:
         client = self._connection.client()
         with border(self.config.url, collection):
             batch = client.get_max_batch_size()
-        return Collection(collection, raw, lambda: border(self.config.url, collection), batch)
+        return Collection(
+            collection, raw, lambda: border(self.config.url, collection), batch, self._mirror(collection, raw.name)
+        )
+
+    def _mirror(self, collection: str, name: str) -> Mirror | None:
+        words = self._connection.words
+        if words is None:
+            return None
+        if name not in self._mirrors:
+            # Opened anew each time: meanwhile the collection may be another of the same name.
+            self._mirrors[name] = Mirror(
+                words,
+                name,
+                lambda: self.open(collection).ids(),
+                lambda ids: self.open(collection).entries(ids),
+                lambda: self.open(collection).count(),
+            )
+        return self._mirrors[name]
 
 
 def chroma_name(tenant: str, collection: str) -> str:

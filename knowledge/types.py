@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -85,9 +86,20 @@ class Filters(Frozen):
         return self == Filters()
 
 
+class Found(Frozen):
+    """What a search found, best first; ``notes`` say what people must know of how it was done."""
+
+    passages: list[Passage]
+    notes: list[str] = Field(default_factory=list)
+
+
 class Retriever(Protocol):
     """What an agent needs of a collection."""
 
-    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
-        """The passages nearest to ``query``, best first; empty when the collection is."""
+    def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
+        """The passages that answer ``query`` best, best first; empty when the collection is.
+
+        ``before`` is what was asked earlier in the conversation, the oldest first: a follow-up ("and for children?")
+        says little by itself.
+        """
         ...

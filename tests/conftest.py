@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -137,6 +138,24 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return binaries.chroma_argv(folder / "data", port)
 
     yield from _serve(command, lambda port: health.chroma(f"http://127.0.0.1:{port}"), folder, free_port)
+
+
+@pytest.fixture(scope="session")
+def words_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real word index server for this session; its address with the secret. Use collections of your own."""
+    from workers.stack import health
+    from workers.stack.ports import free_port
+
+    folder, secret = tmp_path_factory.mktemp("words"), secrets.token_hex(8)
+
+    def command(port: int) -> list[str]:
+        call = "import sys; from knowledge.words.server import serve; from pathlib import Path; "
+        call += "serve(Path(sys.argv[1]), '127.0.0.1', int(sys.argv[2]), sys.argv[3])"
+        return [sys.executable, "-c", call, str(folder / "data"), str(port), secret]
+
+    at = f"http://:{secret}@127.0.0.1:"
+    for address in _serve(command, lambda port: health.words(f"{at}{port}"), folder, free_port):
+        yield at + address.rpartition(":")[2]
 
 
 @pytest.fixture

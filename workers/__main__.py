@@ -1,4 +1,4 @@
-"""What containers and service managers start: `python -m workers worker`, `beat`, or `probe PART`.
+"""What containers and service managers start: `python -m workers worker`, `beat`, `words`, or `probe PART`.
 
 `phiq up` is for one machine; this is for those who start each part by their own means. A probe asks one part whether
 it is healthy, prints why not, and ends with 0 or 1.
@@ -30,6 +30,9 @@ def main(arguments: list[str]) -> int:
                 from workers.lifecycle.solo_nursery import serve
 
                 return serve(get_settings(), worker)
+            case ["words"]:
+                _serve_words(get_settings())
+                return 0
             case ["probe", part] if part in _PROBES:
                 problem = _PROBES[part](get_settings())
                 sys.stderr.write(f"{part}: {problem}\n" if problem else "")
@@ -37,7 +40,7 @@ def main(arguments: list[str]) -> int:
     except PhiqError as error:
         sys.stderr.write(f"{error.message}\n{error.hint}\n")
         return 1
-    sys.stderr.write(f"usage: python -m workers worker | beat | probe {'|'.join(_PROBES)}\n")
+    sys.stderr.write(f"usage: python -m workers worker | beat | words | probe {'|'.join(_PROBES)}\n")
     return 2
 
 
@@ -49,6 +52,23 @@ def _become_celery(arguments: Callable[[Settings], list[str]]) -> None:
     argv = arguments(settings)
     # In place of this process: signals then reach Celery itself.
     os.execv(sys.executable, [sys.executable, "-m", "celery", *argv])  # noqa: S606 - our own arguments, no shell
+
+
+def _serve_words(settings: Settings) -> None:
+    from urllib.parse import unquote, urlsplit
+
+    from knowledge.words.client import PORT
+    from knowledge.words.server import serve
+
+    given = urlsplit(settings.words_url.get_secret_value() if settings.words_url else "")
+    serve(settings.data_dir / "words", settings.words_host, given.port or PORT, unquote(given.password or ""))
+
+
+def _words(settings: Settings) -> str:
+    from workers.connections import words_url
+    from workers.stack import health
+
+    return health.words(words_url(settings))
 
 
 def _redis(settings: Settings) -> str:
@@ -94,6 +114,7 @@ def _gateway(settings: Settings) -> str:
 _PROBES: dict[str, Callable[[Settings], str]] = {
     "redis": _redis,
     "chroma": _chroma,
+    "words": _words,
     "worker": _worker,
     "beat": _beat,
     "gateway": _gateway,

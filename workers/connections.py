@@ -62,6 +62,14 @@ def chroma_url(settings: Settings) -> str:
     return found.chroma_url
 
 
+def words_url(settings: Settings) -> str:
+    """The address of the word index's server with its secret; empty: there is none, and searches go by meaning only."""
+    if settings.words_url is not None:
+        return settings.words_url.get_secret_value()
+    found = state.read(settings.data_dir)
+    return found.words_url if found is not None and found.words_url and found.alive("words") else ""
+
+
 def http_url(settings: Settings) -> str:
     """The address of the HTTP API of the stack that runs with this data folder.
 

@@ -137,14 +137,15 @@ class Documents:
         """The connection to where Chroma is now: a stack that was started again has it elsewhere."""
         from knowledge.chroma import Connection, StoreConfig
         from knowledge.keep import Keep
-        from workers.connections import chroma_url
+        from workers.connections import chroma_url, words_url
 
         url = chroma_url(self._settings)
         with self._lock:
             if self._opened is None or self._opened[0] != url:
                 if self._opened is not None:
                     self._opened[1].close()
-                self._opened = (url, Keep(Connection(StoreConfig(url=url, timeout=_SECONDS))))
+                config = StoreConfig(url=url, timeout=_SECONDS, words=words_url(self._settings))
+                self._opened = (url, Keep(Connection(config)))
             return self._opened[1]
 
     def _kept(self, tenant: str, name: str) -> Kept:

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from workers.connections import chroma_url, redis_client
+from workers.connections import chroma_url, redis_client, words_url
 from workers.content import ContentStore, open_content
 from workers.settings import Settings
 
@@ -32,7 +32,7 @@ class Resources:
         self._registry: Registry | None = None
         self._redis: redis.Redis | None = None
         self._content: ContentStore | None = None
-        self._stores: OrderedDict[tuple[str, str], Store] = OrderedDict()
+        self._stores: OrderedDict[tuple[str, str, str], Store] = OrderedDict()
 
     @property
     def content(self) -> ContentStore:
@@ -93,11 +93,11 @@ class Resources:
         embedder = self.embedder
         with self._opening:
             # The address is looked up each time: after a restart of the stack Chroma may be on another port.
-            key = (tenant, chroma_url(self._settings))
+            key = (tenant, chroma_url(self._settings), words_url(self._settings))
             if key not in self._stores:
                 if len(self._stores) >= _STORES:
                     self._stores.popitem(last=False)[1].close()
-                self._stores[key] = Store(StoreConfig(url=key[1], tenant=tenant), embedder)
+                self._stores[key] = Store(StoreConfig(url=key[1], tenant=tenant, words=key[2]), embedder)
             self._stores.move_to_end(key)
             return self._stores[key]
 

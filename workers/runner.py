@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from agents.checkpoints import Checkpoints
     from agents.contract import Site
-    from knowledge.types import Retriever
+    from knowledge.types import Filters, Retriever
     from tools.pictures import PictureLimits
 
 
@@ -100,9 +100,9 @@ class Runner:
             case SearchJob():
                 with tracing.span("retrieve", facts={"phiq.top_k": job.input.top_k}) as span:
                     store = self._have.store(job.tenant)
-                    passages = store.search(job.input.collection, job.input.query, job.input.top_k)
-                    span.set({"phiq.passages": len(passages)})
-                yield Chunk(result=SearchResult(passages=passages))
+                    found = store.find(job.input.collection, job.input.query, job.input.top_k, job.input.filters)
+                    span.set({"phiq.passages": len(found.passages)})
+                yield Chunk(result=SearchResult(passages=found.passages, notes=found.notes))
             case IngestJob():
                 yield from self._ingest(job, stop, checkpoints)
             case _:
@@ -133,7 +133,7 @@ class Runner:
                 from agents.chat import build_chat
 
                 collection = job.input.collection
-                retriever = None if collection is None else self._retriever(job.tenant, collection)
+                retriever = None if collection is None else self._retriever(job.tenant, collection, job.input.filters)
                 return build_chat(model, retriever, checkpoints=checkpoints), job.input
             case SummarizeJob():
                 from agents.summarize import build_summarize
@@ -172,7 +172,7 @@ class Runner:
                         "The extractive engine answers from documents; a chat without them needs a generative model.",
                         hint="Name a collection, or a model: phiq models list",
                     )
-                retriever = self._retriever(job.tenant, job.input.collection)
+                retriever = self._retriever(job.tenant, job.input.collection, job.input.filters)
                 return build_chat(retriever, self._have.embedder), job.input
             case SummarizeJob():
                 from agents.extractive.summarize import build_summarize
@@ -194,8 +194,8 @@ class Runner:
                 return build_complete(), job.input
         raise AssertionError(job.kind)
 
-    def _retriever(self, tenant: str, collection: str) -> Retriever:
-        retriever = self._have.store(tenant).retriever(collection)
+    def _retriever(self, tenant: str, collection: str, filters: Filters | None) -> Retriever:
+        retriever = self._have.store(tenant).retriever(collection, filters)
         if tracing.on():
             from workers.sight.chains import TracedRetriever
 

@@ -113,6 +113,11 @@ class Settings(BaseSettings):
     engine_timeout: float = Field(default=120.0, gt=0, description="seconds without a token before giving up")
     hub_url: str | None = Field(default=None, description="address of the model hub; empty: huggingface_hub's own")
 
+    words_url: SecretStr | None = Field(
+        default=None,
+        description="address of the word index, http://:SECRET@HOST:PORT; empty: the one that `phiq up` starts",
+    )
+    words_host: str = Field(default="127.0.0.1", description="address that `python -m workers words` listens on")
     embedder: str = Field(
         default="all-MiniLM-L6-v2", description="embedding model: this name, or a folder that holds it"
     )

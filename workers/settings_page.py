@@ -27,7 +27,10 @@ This page is made from `workers/settings.py` by `make docs`; a test keeps them t
 _SECTIONS = (
     (
         "Where things are",
-        "data_dir redis_url redis_ca redis_cert redis_key redis_maxmemory chroma_url content_url key_prefix",
+        (
+            "data_dir redis_url redis_ca redis_cert redis_key redis_maxmemory chroma_url words_url words_host "
+            "content_url key_prefix"
+        ),
     ),
     (
         "Jobs",
@@ -70,6 +73,7 @@ under `PHIQ_DATA_DIR`, together with everything else:
 |---|---|
 | `redis/` | the queue: Redis' append-only file |
 | `chroma/` | the documents' passages and vectors |
+| `words/` | their word index; may be deleted while nothing runs, it is made anew |
 | `models/` | pulled and linked models |
 | `content/` | attachments of jobs |
 | `logs/` | one file for each part; set aside at 10 MB when the part starts, one older one is kept |

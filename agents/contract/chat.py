@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from agents.contract.base import Attachment, Input, Result, unused
-from knowledge.types import Frozen, Passage
+from agents.contract.base import Attachment, Input, Result, Since, unused
+from knowledge.types import Filters, Frozen, Passage
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -88,6 +88,9 @@ class ChatInput(Input):
     )
     single_tool_call: bool = Field(default=False, exclude_if=unused, description="at most one call an answer")
     response_format: ResponseFormat | None = Field(default=None, exclude_if=unused)
+    filters: Annotated[Filters | None, Since(4)] = Field(
+        default=None, exclude_if=unused, description="which passages may be found"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> ChatInput:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from agents.contract.base import Input, Result, Text
-from knowledge.types import Passage
+from agents.contract.base import Input, Result, Since, Text, unused
+from knowledge.types import Filters, Passage
 
 
 class CompleteInput(Input):
@@ -37,6 +39,9 @@ class SearchInput(Input):
     query: Text
     collection: str = "default"
     top_k: int = Field(default=5, ge=1, le=100)
+    filters: Annotated[Filters | None, Since(4)] = Field(
+        default=None, exclude_if=unused, description="which passages may be found"
+    )
 
 
 class SearchResult(Result):

@@ -79,7 +79,7 @@ def build_chat(
 
 def _answer(request: ChatInput, retriever: Retriever, embeddings: Embeddings, config: ChatConfig) -> Iterator[Chunk]:
     asked = understand(request.messages)
-    passages = _retrieve(asked, retriever, request.top_k)
+    passages = retriever.retrieve(asked.last_turn, request.top_k, asked.before)
     notes = [NO_MODEL, *asked.notes]
     if not passages:
         yield from _say(ChatResult(text=EMPTY, band="abstained", finish_reason="abstained", notes=notes))
@@ -110,15 +110,6 @@ def _answers_the_opposite(asked: Asked, ranked: Sequence[Evidence]) -> bool:
     return bool(negated_words(asked.question)) and not (
         negated_words(ranked[0].span.text) or limits(ranked[0].span.text)
     )
-
-
-def _retrieve(asked: Asked, retriever: Retriever, top_k: int) -> list[Passage]:
-    best: dict[str, Passage] = {}
-    for query in asked.queries:
-        for passage in retriever.retrieve(query, top_k):
-            if passage.id not in best or passage.score > best[passage.id].score:
-                best[passage.id] = passage
-    return sorted(best.values(), key=lambda passage: -passage.score)[:top_k]
 
 
 def _one_each(ranked: Sequence[Evidence]) -> list[Evidence]:

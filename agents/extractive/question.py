@@ -26,14 +26,18 @@ class Asked:
 
     Attributes:
         question: What sentences are compared with.
-        queries: What is looked up; a passage counts with its best score.
+        last_turn: What is looked up,
+        before: with what was asked before it, the oldest first.
+        follows: Whether it says little without the turn before it.
         last: The last turn's content words.
         foreign: Whether the question is mostly in another script than the Latin one.
         notes: What people should know.
     """
 
     question: str
-    queries: tuple[str, ...]
+    last_turn: str
+    before: tuple[str, ...] = ()
+    follows: bool = False
     last: frozenset[str] = frozenset()
     foreign: bool = False
     notes: list[str] = field(default_factory=list)
@@ -48,7 +52,7 @@ class Asked:
         share = coverage(self.last, f"{passage.title} {passage.heading} {passage.text}")
         if self.foreign:
             return share >= 0.5
-        return len(self.queries) == 1 or not self.last or share > 0
+        return not self.follows or not self.last or share > 0
 
 
 def understand(messages: Sequence[Message]) -> Asked:
@@ -61,5 +65,5 @@ def understand(messages: Sequence[Message]) -> Asked:
     foreign = sum(ord(char) > 0x24F for char in letters) > len(letters) / 2
     if len(turns) > 1 and (len(words) < _SHORT or _POINTING.search(last)):
         mixed = f"{turns[-2]} {last}"
-        return Asked(mixed, (last, mixed), words, foreign, notes)
-    return Asked(last, (last,), words, foreign, notes)
+        return Asked(mixed, last, tuple(turns[:-1]), True, words, foreign, notes)
+    return Asked(last, last, tuple(turns[:-1]), False, words, foreign, notes)

@@ -144,9 +144,11 @@ class Shelf:
     def __init__(self, *passages: Passage) -> None:
         self.passages = list(passages)
         self.queries: list[str] = []
+        self.before: list[str] = []
 
-    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+    def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
         self.queries.append(query)
+        self.before = list(before)
         return self.passages[:top_k]
 
 

@@ -163,7 +163,7 @@ def test_a_passage_can_not_close_its_own_frame(model, run, passage, shelf) -> No
 def test_a_follow_up_is_also_searched_with_the_question_before_it(model, run, passage, shelf) -> None:
     books = shelf(passage(RETURNS))
     run(build_chat(model(FAITHFUL[0]), books), ask("Returns?", "Within 30 days.", "And software?"))
-    assert books.queries == ["And software?", "Returns?\nAnd software?"]
+    assert (books.queries, books.before) == (["And software?"], ["Returns?"])
 
 
 def test_passages_that_do_not_fit_are_left_out_from_the_end_with_a_note(model, run, passage, shelf) -> None:

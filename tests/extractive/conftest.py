@@ -10,6 +10,7 @@ import pytest
 
 from agents.extractive.vectors import embed
 from knowledge.embed import EmbedderConfig, load_embedder
+from knowledge.search import ask
 from knowledge.types import Passage
 
 
@@ -22,12 +23,15 @@ class InMemory:
         texts = [f"{passage.title}\n{passage.text}" for passage in self._passages]
         self._vectors = embed(embeddings, texts) if texts else None
         self.asked: list[str] = []
+        self.before: list[str] = []
 
-    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+    def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
         self.asked.append(query)
+        self.before = list(before)
         if self._vectors is None:
             return []
-        scores = self._vectors @ embed(self._embeddings, [query])[0]
+        mixed = ask(self._embeddings, query, before)
+        scores = np.maximum(self._vectors @ mixed.vector, self._vectors @ mixed.alone)
         order = np.argsort(-scores)[:top_k]
         return [self._passages[at].model_copy(update={"score": float(scores[at])}) for at in order]
 

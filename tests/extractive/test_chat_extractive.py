@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -119,7 +119,8 @@ def test_a_follow_up_is_read_with_the_turn_before_it(handbook: Any, embeddings: 
 
     _check(result, deltas)
     assert "The yearly plan costs 39 euros." in result.text
-    assert any("monthly" in query and "yearly" in query for query in handbook.asked)
+    assert handbook.asked == ["And the yearly one?"]
+    assert handbook.before == ["How much does the monthly plan cost?"]
 
 
 def test_a_change_of_topic_is_not_answered_from_the_turn_before(handbook: Any, embeddings: Any) -> None:
@@ -193,7 +194,7 @@ def test_the_number_asked_for_tips_the_balance(embeddings: Any) -> None:
         def __init__(self, text: str) -> None:
             self._passage = Passage(id="p", text=text, source="s", title="Terms", score=0.5)
 
-        def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+        def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
             return [self._passage]
 
     question = "How long does the warranty on thermostats last?"
@@ -222,7 +223,7 @@ def test_very_long_questions_and_passages_are_answered(collection: Callable[...,
 
 def test_what_the_retriever_raises_passes_unchanged(embeddings: Any) -> None:
     class Down:
-        def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+        def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
             raise StoreUnavailable("Chroma does not answer.", hint="phiq up")
 
     with pytest.raises(StoreUnavailable, match="does not answer"):

@@ -108,7 +108,7 @@ def test_a_failure_is_named_by_its_code_and_quotes_nothing(service, spans):
 
 def test_a_search_is_a_span_with_counts_alone(spans):
     class Finds:
-        def retrieve(self, query, top_k=5):
+        def retrieve(self, query, top_k=5, before=()):
             return [Passage.model_construct(text=SECRET)]
 
     assert TracedRetriever(Finds(), TRACE).retrieve(SECRET, 3)

@@ -59,7 +59,9 @@ def servers(settings: Settings) -> Iterator[Servers]:
             stack.enter_context(Stack(settings, parts=("redis", "chroma")))
         client = connections.redis_client(settings)
         stack.callback(client.close)
-        keep = Keep(Connection(StoreConfig(url=connections.chroma_url(settings))))
+        keep = Keep(
+            Connection(StoreConfig(url=connections.chroma_url(settings), words=connections.words_url(settings)))
+        )
         stack.callback(keep.close)
         payloads = Payloads.of(settings)
         yield Servers(

@@ -20,6 +20,7 @@ LOOKS: tuple[Look, ...] = (
     machine.tracing,
     redis_look.redis,
     services.chroma,
+    services.words,
     services.content_store,
     services.workers,
     services.http_api,

@@ -31,6 +31,19 @@ def chroma(settings: Settings) -> list[Check]:
     return [ok("chroma", f"It answers at {url}, API {version}")]
 
 
+def words(settings: Settings) -> list[Check]:
+    """Whether the word index's server answers."""
+    from workers.stack import health
+
+    url = connections.words_url(settings)
+    if not url:
+        return [warn("word index", "It does not run: searches go by meaning only.", "phiq up")]
+    if problem := health.words(url):
+        fix = "Start it (phiq up does; elsewhere: python -m workers words), or mend PHIQ_WORDS_URL."
+        return [warn("word index", f"Searches go by meaning only: {problem}", fix)]
+    return [ok("word index", "It answers.")]
+
+
 def content_store(settings: Settings) -> list[Check]:
     """Whether the content store answers, and is this installation's alone."""
     from workers.content import open_content

@@ -1,4 +1,4 @@
-"""The bytes on the disk: Redis and Chroma forget at once, their files only when they are written anew."""
+"""The bytes on the disk: servers forget at once, their files only when they are written anew."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from knowledge.compact import compact
 from knowledge.errors import PhiqError
+from knowledge.keep import Keep
 from workers.ledger.scripts import redis_errors
 
 _PATIENCE = 600.0
@@ -52,6 +53,15 @@ def compact_chroma(folder: Path | None, url: str) -> list[str]:
         return [f"Chroma at {url}: {still}: python -m knowledge.compact FOLDER"]
     try:
         compact(folder)
+    except PhiqError as error:
+        return [f"{error.message} {error.hint}"]
+    return []
+
+
+def compact_words(keep: Keep) -> list[str]:
+    """Write the word indexes' files anew; returns what could not be done, in words."""
+    try:
+        keep.compact_words()
     except PhiqError as error:
         return [f"{error.message} {error.hint}"]
     return []

@@ -292,6 +292,7 @@ class _Run:
         self._tell("rewriting files", 1, 2)
         url = self._have.settings.chroma_url or ""
         self._done.unreachable += disk.compact_chroma(self._have.chroma_here, url)
+        self._done.unreachable += disk.compact_words(self._have.keep)
         self._tell("rewriting files", 2, 2)
 
 

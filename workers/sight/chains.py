@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -80,10 +81,10 @@ class TracedRetriever:
         self._inner = inner
         self._parent = parent
 
-    def retrieve(self, query: str, top_k: int = 5) -> list[Passage]:
+    def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
         """What the inner one finds."""
         with tracing.span("retrieve", parent=self._parent, facts={"phiq.top_k": top_k}) as span:
-            found = self._inner.retrieve(query, top_k)
+            found = self._inner.retrieve(query, top_k, before)
             span.set({"phiq.passages": len(found)})
             return found
 

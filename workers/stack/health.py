@@ -49,6 +49,17 @@ def chroma(url: str) -> str:
     return "" if answer.status_code == httpx.codes.OK else f"its heartbeat answers with HTTP {answer.status_code}"
 
 
+def words(url: str) -> str:
+    """Whether the word index's server answers."""
+    from knowledge.words.client import Words
+
+    client = Words(url, timeout=_SECONDS)
+    try:
+        return "" if client.healthy() else "it does not answer"
+    finally:
+        client.close()
+
+
 def gateway(url: str) -> str:
     """Whether the HTTP API takes jobs."""
     import httpx

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 
 from workers.settings import Settings, child_environment
@@ -12,6 +13,15 @@ from workers.stack import binaries, health, redis_server
 from workers.stack.ports import LOOPBACK, free_on, free_port, http_url
 
 _PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the servers are; Redis' with its password, the word index's with its secret."""
+
+    redis: str = ""
+    chroma: str = ""
+    words: str = ""
 
 
 class Member(ABC):
@@ -147,16 +157,54 @@ class ChromaMember(Member):
         return "address already in use" in words or "is not available" in words
 
 
+class WordsMember(Member):
+    """The word index's server on loopback, with a secret nobody chose."""
+
+    name = "words"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._secret = secrets.token_hex(24)
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """The address with the secret."""
+        return f"http://:{self._secret}@{LOOPBACK}:{self._port}"
+
+    def choose(self) -> None:
+        """Choose a port."""
+        self._port = free_port()
+        self.address = f"http://{LOOPBACK}:{self._port}"
+
+    def argv(self) -> list[str]:
+        """As on a machine of its own; the secret is in the environment."""
+        return [sys.executable, "-m", "workers", "words"]
+
+    def environment(self) -> dict[str, str]:
+        """The same settings, with its own address."""
+        own = self._settings.model_copy(update={"words_host": LOOPBACK})
+        return _python_environment(own, Addresses(words=self.url))
+
+    def problem(self, pid: int) -> str:
+        """Whether it answers, and whether it is ours that does."""
+        return health.words(self.url) or ("" if health.listens(pid, self._port) else "another process has its port")
+
+    def port_taken(self, log_tail: str) -> bool:
+        """By the words of the operating system."""
+        return "address already in use" in log_tail.lower()
+
+
 class WorkerMember(Member):
     """The Celery worker."""
 
     name = "worker"
     start_seconds = 180.0  # it may load and warm up a model first
 
-    def __init__(self, settings: Settings, redis_url: str, chroma_url: str) -> None:
+    def __init__(self, settings: Settings, at: Addresses) -> None:
         self._settings = settings
-        self._environment = _python_environment(settings, redis_url, chroma_url)
-        self._redis_url = redis_url
+        self._environment = _python_environment(settings, at)
+        self._redis_url = at.redis
         self.address = f"{settings.slots} slots for {settings.queues}"
         # Beyond its own drain and what it takes to end after that, so that it gives back its jobs by itself.
         self.grace = settings.drain_seconds + 15.0
@@ -186,9 +234,9 @@ class BeatMember(Member):
     name = "beat"
     address = "schedules"
 
-    def __init__(self, settings: Settings, redis_url: str, chroma_url: str, *, alone: bool) -> None:
-        self._environment = _python_environment(settings, redis_url, chroma_url)
-        self._redis_url = redis_url
+    def __init__(self, settings: Settings, at: Addresses, *, alone: bool) -> None:
+        self._environment = _python_environment(settings, at)
+        self._redis_url = at.redis
         self._settings = settings
         self._alone = alone
 
@@ -218,9 +266,9 @@ class GatewayMember(Member):
     name = "gateway"
     grace = 25.0  # beyond its own, in which requests under way end
 
-    def __init__(self, settings: Settings, redis_url: str, chroma_url: str) -> None:
+    def __init__(self, settings: Settings, at: Addresses) -> None:
         self._settings = settings
-        self._environment = _python_environment(settings, redis_url, chroma_url)
+        self._environment = _python_environment(settings, at)
         self._port = 0
 
     @property
@@ -257,9 +305,12 @@ def _celery(arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "celery", *arguments]
 
 
-def _python_environment(settings: Settings, redis_url: str, chroma_url: str) -> dict[str, str]:
+def _python_environment(settings: Settings, at: Addresses) -> dict[str, str]:
+    given = {"redis_url": at.redis, "chroma_url": at.chroma, "words_url": at.words}
     environment = child_environment(
-        settings, data_dir=str(settings.data_dir.absolute()), redis_url=redis_url, chroma_url=chroma_url
+        settings,
+        data_dir=str(settings.data_dir.absolute()),
+        **{name: address for name, address in given.items() if address},
     )
     # The children must import the code that runs here, also from a source tree that is not installed.
     others = environment.get("PYTHONPATH", "")

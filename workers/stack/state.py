@@ -78,6 +78,7 @@ class StackState(BaseModel):
     supervisor: ProcessRef
     redis_url: str = ""
     chroma_url: str = ""
+    words_url: str = ""
     http_url: str = ""
     model: str = ""
     parts: list[PartRecord] = []

@@ -17,13 +17,22 @@ from workers.settings import Settings
 from workers.stack import folders, health, stale, state
 from workers.stack.interrupts import Interrupts
 from workers.stack.keeper import Keeper
-from workers.stack.members import BeatMember, ChromaMember, GatewayMember, Member, RedisMember, WorkerMember
+from workers.stack.members import (
+    Addresses,
+    BeatMember,
+    ChromaMember,
+    GatewayMember,
+    Member,
+    RedisMember,
+    WordsMember,
+    WorkerMember,
+)
 from workers.stack.report import OnEvent, Part, StackEvent
 from workers.stack.room import Room
 
 log = logging.getLogger(__name__)
 
-PARTS = ("redis", "chroma", "worker", "beat", "gateway")
+PARTS = ("redis", "chroma", "words", "worker", "beat", "gateway")
 _TICK_SECONDS = 0.2
 
 
@@ -51,6 +60,7 @@ class Stack:
         self._keepers: list[Keeper] = []
         self._redis_url = ""
         self._chroma_url = ""
+        self._words_url = ""
         self._gateway: GatewayMember | None = None
         self._interrupts = Interrupts()
         self._lock = FileLock(state.run_dir(self._data_dir) / "stack.lock", timeout=0, thread_local=False)
@@ -133,7 +143,7 @@ class Stack:
 
     def _start_servers(self) -> None:
         servers: list[Keeper] = []
-        redis = chroma = None
+        redis = chroma = words = None
         if self._settings.redis_url is not None:
             self._redis_url = self._settings.redis_url.get_secret_value()
             # Shown by the variable's name: the address may hold a password.
@@ -147,6 +157,12 @@ class Stack:
         elif "chroma" in self._wanted:
             chroma = ChromaMember(self._settings)
             servers.append(self._launch(chroma))
+        if self._settings.words_url is not None:
+            self._words_url = self._settings.words_url.get_secret_value()
+            self._external.append(_external("words", "PHIQ_WORDS_URL", health.words(self._words_url)))
+        elif "words" in self._wanted:
+            words = WordsMember(self._settings)
+            servers.append(self._launch(words))
         for keeper in servers:
             keeper.await_health(self._interrupts)
         # Only now are the ports certain.
@@ -159,18 +175,20 @@ class Stack:
                 if finding.status != "ok":
                     self._tell("warned", "redis", f"Redis: {finding.message} What to do: {finding.fix}")
         self._chroma_url = chroma.url if chroma else self._chroma_url
+        self._words_url = words.url if words else self._words_url
         self._record()
 
     def _start_workers(self) -> None:
         workers: list[Keeper] = []
         ours = self._settings.redis_url is None
+        at = Addresses(self._redis_url, self._chroma_url, self._words_url)
         if "worker" in self._wanted:
-            workers.append(self._launch(WorkerMember(self._settings, self._redis_url, self._chroma_url)))
+            workers.append(self._launch(WorkerMember(self._settings, at)))
         if "beat" in self._wanted:
-            beat = BeatMember(self._settings, self._redis_url, self._chroma_url, alone=ours)
+            beat = BeatMember(self._settings, at, alone=ours)
             workers.append(self._launch(beat))
         if "gateway" in self._wanted:
-            self._gateway = GatewayMember(self._settings, self._redis_url, self._chroma_url)
+            self._gateway = GatewayMember(self._settings, at)
             workers.append(self._launch(self._gateway))
         for keeper in workers:
             keeper.await_health(self._interrupts)
@@ -207,6 +225,7 @@ class Stack:
                     supervisor=state.current_process(),
                     redis_url=self._redis_url,
                     chroma_url=self._chroma_url,
+                    words_url=self._words_url,
                     http_url=self.http_url,
                     model=self._settings.model,
                     parts=records,
