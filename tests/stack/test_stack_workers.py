@@ -40,7 +40,7 @@ def test_the_whole_stack_starts_heals_and_stops(
     events: list[StackEvent] = []
     with Stack(ours, events.append) as stack:
         assert [(part.name, part.state) for part in stack.parts()] == [
-            (name, "ready") for name in ("redis", "chroma", "worker", "beat", "gateway")
+            (name, "ready") for name in ("redis", "chroma", "words", "worker", "beat", "gateway")
         ]
         for part in stack.parts():
             assert probe(ours, part.name).returncode == 0, part.name
@@ -73,7 +73,7 @@ def test_the_whole_stack_starts_heals_and_stops(
         assert {info.pid for info in Service.connect(ours).ledger.workers()} == {after["worker"]}
 
     stopped = [event.part for event in events if event.kind == "stopped"]
-    assert stopped == ["gateway", "beat", "worker", "chroma", "redis"]
+    assert stopped == ["gateway", "beat", "worker", "words", "chroma", "redis"]
     assert not [event.message for event in events if "killed" in event.message]
     assert not any(psutil.pid_exists(pid) for pid in after.values() if pid)
     answer = probe(ours, "worker")
