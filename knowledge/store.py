@@ -161,6 +161,8 @@ class Store:
 
     def close(self) -> None:
         """Close the connections; safe to call twice."""
+        for mirror in self._mirrors.values():
+            mirror.close()
         self._connection.close()
 
     def _checked(self, collection: str, raw: ChromaCollection) -> Collection:

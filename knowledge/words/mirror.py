@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 _REST = 5.0
 """Seconds for which a server that did not answer is left alone."""
 _LOOK_EVERY = 30.0
+_PATIENCE = 10.0
 
 
 class Mirror:
@@ -47,6 +48,8 @@ class Mirror:
         self._rests_until = 0.0
         self._looked_at = 0.0
         self._missed = False
+        self._comparing: threading.Thread | None = None
+        self._closed = False
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Write passages that Chroma has."""
@@ -66,8 +69,23 @@ class Mirror:
             self._rest(error)
             return None
         if not found.checked or self._differs(found.count):
-            threading.Thread(target=self.compare, name="phiq-words", daemon=True).start()
+            self._compare_aside()
         return found.ids
+
+    def close(self) -> None:
+        """Wait for a comparison that runs; its connections must not be closed under it, or opened again after that."""
+        with self._lock:
+            self._closed = True
+            comparing = self._comparing
+        if comparing is not None:
+            comparing.join(_PATIENCE)
+
+    def _compare_aside(self) -> None:
+        with self._lock:
+            if self._closed or (self._comparing is not None and self._comparing.is_alive()):
+                return
+            self._comparing = threading.Thread(target=self.compare, name="phiq-words", daemon=True)
+            self._comparing.start()
 
     def compare(self) -> None:
         """Bring the index in step with Chroma, unless another does."""
