@@ -14,6 +14,7 @@ from agents.checks.across import LineStream, QuotedGrounding, without_quotes
 from agents.checks.grounded import Grounding
 from agents.checks.markers import Sentence, SentenceStream, without_markers
 from agents.checks.support import SupportConfig
+from agents.checks.whole import stops_short
 from agents.complete import CUT_OFF
 from agents.contract import ChatInput, ChatResult, Chunk
 from agents.generate import Answer, Tally
@@ -204,7 +205,7 @@ class _Spoken:
             held, rest = plain.feed(self.answer.text), plain.finish()
         yield from self._admitted([*held, *rest[:-1]])
         for last in rest[-1:]:
-            if delta := self.grounding.admit(last, cut=self.answer.finish_reason == "length"):
+            if delta := self.grounding.admit(last, cut=self.answer.finish_reason == "length" or stops_short(last.text)):
                 yield Chunk(delta=delta)
 
     @property

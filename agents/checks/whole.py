@@ -54,6 +54,15 @@ def ended(text: str) -> bool:
     return bool(bare) and (bare[-1] in _ENDS or any(first <= bare[-1] <= last for first, last in _UNMARKED))
 
 
+def stops_short(sentence: str) -> bool:
+    """Whether the last sentence of an answer is only a part of one: some words, without a mark or anything at its end.
+
+    A few words may well be the answer ("30 days"); a marker of a citation, or the quotation of what is rendered, is put
+    when a sentence is done.
+    """
+    return len(sentence.split()) >= _FEW and not ended(sentence) and sentence.rstrip()[-1:] not in _CLOSING
+
+
 def _other_language(source: str, target: str, language: str) -> str:
     """The language a translation is in, where that is another one for sure; names and codes stay as they were."""
     bare = without_items(target)

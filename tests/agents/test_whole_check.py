@@ -3,7 +3,7 @@
 
 import pytest
 
-from agents.checks.whole import check_translation
+from agents.checks.whole import check_translation, stops_short
 
 SOURCE = "The ferry to the island leaves at 9 every morning. It takes *40 minutes*."
 FAITHFUL = "Die Fähre zur Insel legt jeden Morgen um 9 Uhr ab. Sie braucht *40 Minuten*."
@@ -41,3 +41,17 @@ def test_what_people_do_when_they_translate_is_no_problem(source, target):
 )
 def test_what_was_left_out_or_added_is_told(source, target, said):
     assert any(said in problem.detail for problem in check_translation(source, target))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "short"),
+    [
+        ("The ferry leaves every morning at", True),
+        ("The ferry leaves every morning at 9.", False),
+        ("The ferry leaves every morning at 9 [1]", False),
+        ('Die Fähre legt um 9 Uhr ab. [1] "leaves at 9"', False),
+        ("30 days", False),
+    ],
+)
+def test_an_answer_that_stops_short_is_told_from_a_short_one(sentence, short):
+    assert stops_short(sentence) is short
