@@ -9,23 +9,36 @@ from dataclasses import dataclass
 
 from knowledge.types import Document, Passage, Section
 
-SPLITTER_VERSION = "1"
+SPLITTER_VERSION = "2"
 """Raise when passages would come out differently, so that documents are split again at the next ingest."""
 
 PASSAGE_TOKENS = 200
 HEADER_TOKENS = 50
 _MARKERS = 2
 _CHARACTERS_A_TOKEN = 8
-# Where to cut, the best place first: paragraphs, lines, sentences (also those without a space after them), words;
-# the last is for what has none of these, such as a long line of CJK text or base64.
+# What belongs to the letter before it, in scripts whose words a cut may fall into: accents and vowel signs of Hebrew,
+# Arabic, India, Thailand and their neighbours, voicing marks of kana, joiners and variants of emoji.
+_SIGNS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u0610-\u061a\u064b-\u065f\u0670"
+    "\u06d6-\u06dc\u06df-\u06e4\u0900-\u0903\u093a-\u093c\u093e-\u094f\u0981-\u0983\u09bc\u09be-\u09cd"
+    "\u0a01-\u0a03\u0a3c-\u0a4d\u0a81-\u0a83\u0abc-\u0acd\u0b3c-\u0b4d\u0bbe-\u0bcd\u0c3e-\u0c4d\u0cbc-\u0ccd"
+    "\u0d3e-\u0d4d\u0dca-\u0ddf\u0e31\u0e33-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84"
+    "\u102b-\u103e\u17b4-\u17d3\u1ab0-\u1aff\u1dc0-\u1dff\u200c\u200d\u20d0-\u20ff\u3099\u309a\uff9e\uff9f"
+    "\ufe00-\ufe0f\ufe20-\ufe2f\U0001f3fb-\U0001f3ff"
+)
+_LETTER = rf"[\s\S](?:(?<=\u200d)[\s\S]|[{_SIGNS}])*"
+# Where to cut, the best place first: paragraphs, lines, sentences (with the brackets and quotation marks that close
+# them; of Chinese and Japanese also without a space after them), clauses of scripts without spaces, words; the last
+# are for what has none of these, such as base64 or a long line of Thai.
 _SEPARATORS = [
     r"\n[ \t]*\n+",
     r"\n",
-    r"(?<=[.!?\u2026;:])[\"')\]\u201d\u2019\u00bb]*\s+",
-    r"[\u3002\uff01\uff1f\uff1b\u0964\u06d4]+",
+    r"(?<=[.!?\u2026;:\u061f\u061b\u06d4\u0964\u0965\u0589\u1362])[\"')\]\u201d\u2019\u00bb]*\s+",
+    r"[\u3002\uff01\uff1f\uff1b\uff61\u0964\u06d4]+[\"'\u201d\u2019\u300d\u300f\u3011\u300b\uff09)]*",
+    r"[\uff0c\u3001\uff1a\u060c]",
     r"\s+",
-    r"\S{48}",
-    "",
+    rf"(?:{_LETTER}){{48}}",
+    _LETTER,
 ]
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -83,12 +96,19 @@ def _passage(document: Document, section: Section, start: int, end: int, content
         title=document.title,
         heading=section.heading,
         page=section.page,
-        line=None if section.line is None else section.line + section.text.count("\n", 0, start),
-        language=document.language,
+        line=_line(section, start),
+        language=section.language or document.language,
         modified=section.modified or document.modified,
         start=start,
         end=end,
     )
+
+
+def _line(section: Section, start: int) -> int | None:
+    """The line of the file that a passage begins in."""
+    if section.line is None or section.relaid:
+        return section.line
+    return section.line + section.text.count("\n", 0, start)
 
 
 def _header(title: str, heading: str, count_tokens: CountTokens) -> str:

@@ -6,10 +6,11 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Collection as Names
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from knowledge.errors import CollectionNotFound, DocumentEmpty, UserError
+from knowledge.load.content import Helpers, LoadStopped
 from knowledge.load.limits import LoadLimits
 from knowledge.load.load import LOADER_VERSION, load
 from knowledge.split import SPLITTER_VERSION, Split, split
@@ -107,6 +108,7 @@ def ingest_steps(
     keep: Names[str] = (),
     should_stop: Callable[[], bool] | None = None,
     subject: str = "",
+    helpers: Helpers | None = None,
 ) -> Iterator[Step | SourceReport]:
     """Load files into a collection, one report a file as it is done, and steps while a long one is written.
 
@@ -123,12 +125,13 @@ def ingest_steps(
         keep: Sources that still exist.
         should_stop: When it says so, the run ends after what is being written; nothing is pruned.
         subject: Whose words the files hold; written beside each passage, so that they can be erased.
+        helpers: What reads pictures of pages and tells languages.
 
     Raises:
         CollectionInvalid: when the name can't be used or another embedding model made the collection.
         StoreUnavailable: when Chroma's server fails; what was reported is written.
     """
-    run = _Run(store, collection, limits or LoadLimits(), should_stop or (lambda: False), subject)
+    run = _Run(store, collection, limits or LoadLimits(), should_stop or (lambda: False), subject, helpers)
     seen: set[str] = set()
     for file in files:
         if run.stopped():
@@ -147,12 +150,19 @@ class _Run:
     """The state of one ingest: the open collection, and documents waiting to be embedded together."""
 
     def __init__(
-        self, store: Store, name: str, limits: LoadLimits, stopped: Callable[[], bool], subject: str = ""
+        self,
+        store: Store,
+        name: str,
+        limits: LoadLimits,
+        stopped: Callable[[], bool],
+        subject: str = "",
+        helpers: Helpers | None = None,
     ) -> None:
         self._store = store
         self._subject = subject
         self._name = name
         self._limits = limits
+        self._helpers = replace(helpers or Helpers(), stopped=stopped)
         self.stopped = stopped
         self._waiting: list[_Work] = []
         self._collection: Collection | None
@@ -167,6 +177,8 @@ class _Run:
             yield from self.flush()
         try:
             work = self._prepare(file)
+        except LoadStopped:
+            return  # the run ends; the file is looked at anew by the next one
         except UserError as error:
             _log.info("not ingested: %s", error.code)
             yield SourceReport(file.source, "failed", error=error)
@@ -231,7 +243,8 @@ class _Run:
             for about in stored.values()
         ):
             return SourceReport(file.source, "unchanged", len(stored))
-        splits = split(load(data, file.name, file.source, self._limits), embedder.count_tokens, embedder.max_tokens)
+        document = load(data, file.name, file.source, self._limits, self._helpers)
+        splits = split(document, embedder.count_tokens, embedder.max_tokens)
         if not splits:
             raise DocumentEmpty(f"{file.name} holds no words.", hint="Leave it out, or fill it.", subject=file.name)
         # An id says what was embedded; which embedder did it is written beside.

@@ -27,6 +27,8 @@ class Section(Frozen):
     heading: str = ""
     page: int | None = Field(default=None, description="1-based page, where the format has pages")
     line: int | None = Field(default=None, description="1-based line where it begins, where lines are the place")
+    relaid: bool = Field(default=False, description="the text was put into lines anew: all of it is at `line`")
+    language: str = Field(default="", description="BCP 47, where it differs from the document's")
     modified: datetime | None = Field(default=None, description="of a part with a time of its own, such as a mail")
 
 

@@ -210,6 +210,7 @@ class Runner:
     def _ingest(self, job: IngestJob, stop: threading.Event, checkpoints: Checkpoints | None) -> Iterator[Chunk]:
         from knowledge.load.limits import LoadLimits
         from knowledge.sync import LoadedFile, Step, ingest_steps
+        from workers.reading import helpers
 
         asked = job.input
         if asked.site is not None:
@@ -228,6 +229,7 @@ class Runner:
                 keep={*asked.keep, *so_far.done},
                 should_stop=lambda: stop.is_set() or lost.is_set(),
                 subject=job.subject or "",
+                helpers=helpers(),
             ):
                 note = step.source
                 if isinstance(step, Step):

@@ -142,6 +142,7 @@ class SiteIngest:
 
     def _write(self, pages: list[Found], scope: Scope) -> Iterator[Chunk]:
         from knowledge.sync import LoadedFile, Step, ingest_steps, made_by
+        from workers.reading import helpers
 
         if not pages:
             return
@@ -169,6 +170,7 @@ class SiteIngest:
                 limits=self._limits,
                 should_stop=lambda: self._stop.is_set() or lost.is_set(),
                 subject=self._subject,
+                helpers=helpers(),
             ):
                 if isinstance(step, Step):
                     note = f"{step.source}: {step.done} of {step.total} passages"

@@ -15,7 +15,7 @@ _A = TypeVar("_A")
 _T = TypeVar("_T")
 STDIN = "-"
 STANDARD_INPUT = "standard input"
-_NOT_AS_IT_STANDS = {".html", ".htm", ".xhtml", ".pdf", ".docx"}
+_NOT_AS_IT_STANDS = {".html", ".htm", ".xhtml", ".pdf", ".docx", ".pptx", ".xlsx", ".eml", ".mbox"}
 _LOOKS_LIKE_A_FILE = {".txt", ".md", ".markdown", ".html", ".htm", ".pdf", ".docx", ".csv", ".json", ".log"}
 
 
@@ -125,15 +125,16 @@ def read_text(path: Path, max_bytes: int) -> str:
     Raises:
         PhiqError: when it is missing, empty, too large, protected or of no known kind.
     """
-    from knowledge.load import LoadLimits, load, plain_text, read_file
+    from knowledge.load import Helpers, LoadLimits, load, plain_text, read_file
     from knowledge.load.encoding import decode, looks_like_text
+    from workers.reading import read_page
 
     limits = LoadLimits(max_bytes=max_bytes)
     data = read_file(path, limits)
     # A web page is text too, but nobody means its markup.
     if looks_like_text(data) and path.suffix.lower() not in _NOT_AS_IT_STANDS:
         return _not_blank(decode(data, path.name), str(path))
-    return plain_text(load(data, path.name, str(path), limits))
+    return plain_text(load(data, path.name, str(path), limits, Helpers(read_page=read_page)))
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:

@@ -10,14 +10,16 @@ from pathlib import PurePath
 
 from knowledge.errors import DocumentEmpty, DocumentUnreadable, DocumentUnsupported, PhiqError
 from knowledge.load import sniff as kinds
+from knowledge.load.content import Content, Helpers, LoadStopped
 from knowledge.load.limits import LoadLimits
 from knowledge.load.read import check_size
 from knowledge.types import Document, Section
 
-LOADER_VERSION = "1"
+LOADER_VERSION = "2"
 """Raise when a loader's text changes, so that documents are loaded again at the next ingest."""
 
-_Load = Callable[[bytes, str, LoadLimits], tuple[str, tuple[Section, ...]]]
+_LONGEST_SAMPLE = 4000
+_OWN_LANGUAGE = 100  # characters of a section from which on it may be in another language than its document
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,26 @@ class _Format:
     module: str
     function: str
     looks: tuple[str, ...]
+    helped: bool = False
+
+    def run(self, data: bytes, name: str, limits: LoadLimits, helpers: Helpers) -> Content:
+        """What the loader finds."""
+        function: Callable[..., Content] = getattr(import_module(f"knowledge.load.{self.module}"), self.function)
+        return function(data, name, limits, helpers) if self.helped else function(data, name, limits)
 
 
 _TEXT = _Format("text", "load_text", (kinds.TEXT, kinds.HTML))
 _MARKDOWN = _Format("markdown", "load_markdown", (kinds.TEXT, kinds.HTML))
 _WEBPAGE = _Format("webpage", "load_webpage", (kinds.HTML, kinds.TEXT))
-_PDF = _Format("pdf", "load_pdf", (kinds.PDF,))
+_PDF = _Format("pdf", "load_pdf", (kinds.PDF,), helped=True)
 _DOCX = _Format("docx", "load_docx", (kinds.DOCX,))
+_PPTX = _Format("pptx", "load_pptx", (kinds.PPTX,))
+_XLSX = _Format("xlsx", "load_xlsx", (kinds.XLSX,))
+_JSON = _Format("records", "load_json", (kinds.TEXT,))
+_JSONL = _Format("records", "load_jsonl", (kinds.TEXT,))
+# A mail's first bytes may look like nearly anything that is text.
+_MAIL = _Format("mail", "load_eml", (kinds.TEXT, kinds.HTML), helped=True)
+_MAILBOX = _Format("mail", "load_mbox", (kinds.TEXT, kinds.HTML), helped=True)
 _TABLE = _Format("table", "load_table", (kinds.TEXT,))
 
 _BY_SUFFIX = {
@@ -47,17 +62,33 @@ _BY_SUFFIX = {
     ".xhtml": _WEBPAGE,
     ".pdf": _PDF,
     ".docx": _DOCX,
+    ".pptx": _PPTX,
+    ".xlsx": _XLSX,
+    ".json": _JSON,
+    ".jsonl": _JSONL,
+    ".ndjson": _JSONL,
+    ".eml": _MAIL,
+    ".mbox": _MAILBOX,
     ".csv": _TABLE,
     ".tsv": _TABLE,
 }
 # A file without an ending is what it looks like.
-_BY_LOOK = {kinds.TEXT: _TEXT, kinds.HTML: _WEBPAGE, kinds.PDF: _PDF, kinds.DOCX: _DOCX}
+_BY_LOOK = {
+    kinds.TEXT: _TEXT,
+    kinds.HTML: _WEBPAGE,
+    kinds.PDF: _PDF,
+    kinds.DOCX: _DOCX,
+    kinds.PPTX: _PPTX,
+    kinds.XLSX: _XLSX,
+}
 
 SUFFIXES = frozenset(_BY_SUFFIX)
 """Endings that have a loader."""
 
 
-def load(data: bytes, name: str, source: str, limits: LoadLimits | None = None) -> Document:
+def load(
+    data: bytes, name: str, source: str, limits: LoadLimits | None = None, helpers: Helpers | None = None
+) -> Document:
     """The document in a file.
 
     Args:
@@ -65,22 +96,23 @@ def load(data: bytes, name: str, source: str, limits: LoadLimits | None = None) 
         name: Its name, whose ending chooses the loader.
         source: Its identity in a collection (path or address).
         limits: How much is taken.
+        helpers: What reads pictures and tells languages.
 
     Raises:
         DocumentUnsupported: when no loader knows the kind.
         DocumentUnreadable: when it is broken, protected, binary, wrongly encoded, or not what its name says.
         DocumentEmpty: when it holds no text.
         DocumentTooLarge: when it, or what it unpacks to, is above a limit.
+        LoadStopped: when ``helpers.stopped`` said so.
     """
-    limits = limits or LoadLimits()
+    limits, helpers = limits or LoadLimits(), helpers or Helpers()
     check_size(len(data), name, limits.max_bytes)
     if not data.strip():
         raise DocumentEmpty(f"{name} is empty.", hint="Leave it out, or fill it.", subject=name)
     loader = _choose(data, name)
-    function: _Load = getattr(import_module(f"knowledge.load.{loader.module}"), loader.function)
     try:
-        title, found = function(data, name, limits)
-    except PhiqError:
+        content = loader.run(data, name, limits, helpers)
+    except (PhiqError, LoadStopped):
         raise
     # The formats' libraries raise whatever a hostile file brings them to (RecursionError, KeyError, their own):
     # here it becomes one thing that people understand, and the other files of the job go on.
@@ -90,16 +122,52 @@ def load(data: bytes, name: str, source: str, limits: LoadLimits | None = None) 
             hint="Open it in the program that made it, save it again, and try once more.",
             subject=name,
         ) from error
-    sections = tuple(section for section in found if section.text.strip())
+    sections = tuple(_whole(section) for section in content.sections if section.text.strip())
     if not sections:
         raise _empty(name, loader)
     check_size(sum(len(section.text) for section in sections), name, limits.max_characters, "its text")
+    language, sections = languages(sections, content.language, helpers.detect)
     return Document(
         source=source,
-        title=title or PurePath(name).stem or name,
+        title=_encodable(content.title) or PurePath(name).stem or name,
         sections=sections,
         sha256=hashlib.sha256(data).hexdigest(),
+        language=language,
+        modified=content.modified,
     )
+
+
+def languages(
+    sections: tuple[Section, ...], declared: str, detect: Callable[[str], str] | None
+) -> tuple[str, tuple[Section, ...]]:
+    """The document's language, and its sections with theirs where it is another one (mails, tickets).
+
+    What is seen counts for more than what is declared: many a page says ``en`` because its template did.
+    """
+    if detect is None:
+        return declared, sections
+    # From all over the document: the beginning may be a cover or a notice.
+    step = max(1, len(sections) // 10)
+    share = _LONGEST_SAMPLE // min(10, len(sections))
+    seen = detect("\n".join(section.text[:share] for section in sections[::step][:10]))
+    language = declared if not seen or declared.lower().split("-")[0] == seen else seen
+    told = []
+    for section in sections:
+        own = detect(section.text) if len(section.text) >= _OWN_LANGUAGE and len(sections) > 1 else ""
+        other = bool(own) and own != language.lower().split("-")[0]
+        told.append(section.model_copy(update={"language": own}) if other else section)
+    return language, tuple(told)
+
+
+def _whole(section: Section) -> Section:
+    """The section in characters that can be stored: broken files hold halves of pairs."""
+    text, heading = _encodable(section.text), _encodable(section.heading)
+    same = text == section.text and heading == section.heading
+    return section if same else section.model_copy(update={"text": text, "heading": heading})
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def plain_text(document: Document) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import datetime
 from typing import Any
 
 from knowledge.errors import DocumentTooLarge, DocumentUnreadable
+from knowledge.load.content import Content, Helpers, LoadStopped
 from knowledge.load.limits import LoadLimits
+from knowledge.load.moments import moment
+from knowledge.load.pdf_picture import page_picture
 from knowledge.load.read import check_size
 from knowledge.load.sections import SEPARATOR, plain
 from knowledge.types import Section
@@ -18,15 +22,19 @@ _LOCK = threading.Lock()
 # Lengths are bounded: a page may be one word of a million letters.
 _BREAK = re.compile(r"(\w{1,40})(?:[\ufffe\x02\u00ad]\s{0,4}|[-\u2010]\n)(\w{1,40})")
 _COMPOUND = re.compile(r"\b\w{1,40}-\w{1,40}\b")
+_WITHOUT_SPACE = re.compile(r"[\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(\d\d)?(\d\d)?(?:\d\d)?(?:(Z|[+-])(?:(\d\d)'?(\d\d)?)?)?")
 _ITEM = re.compile(r"\s*(?:[\u2022\u2023\u25e6\u25aa\u00b7*\u2013\u2014-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s")
 
 
-def load_pdf(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:
+def load_pdf(data: bytes, name: str, limits: LoadLimits, helpers: Helpers) -> Content:
     """One section a page that has text; the heading is the outline's entry that the page falls under.
+
+    Pages that are pictures are read by ``helpers.read_page``, where there is one.
 
     Raises:
         DocumentUnreadable: when it is broken or needs a password.
-        DocumentTooLarge: when it has more pages or text than allowed.
+        DocumentTooLarge: when it has more pages, pictured pages or text than allowed.
     """
     import pypdfium2 as pdfium
 
@@ -47,22 +55,57 @@ def load_pdf(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Sec
             )
         with _LOCK:
             title = plain(document.get_metadata_value("Title") or "")
+            modified = _moment(document)
             headings = _outline(document, pages)
+        scanned = 0
         texts: list[str] = []
         size = 0
         for number in range(pages):
             with _LOCK:
                 texts.append(_page_text(document, number, name))
+                picture = page_picture(document, number, texts[-1]) if helpers.read_page else None
+            if picture is not None and helpers.read_page:
+                scanned += 1
+                if scanned > limits.max_scanned_pages:
+                    raise _too_many(name, limits.max_scanned_pages)
+                if helpers.stopped():
+                    raise LoadStopped
+                # Outside the lock: to read a page takes a second or more.
+                texts[-1] = max(helpers.read_page(picture), texts[-1], key=len)
             size += len(texts[-1])
             check_size(size, name, limits.max_characters, "its text")
     finally:
         with _LOCK:
             document.close()
     compounds = {word.lower() for text in texts for word in _COMPOUND.findall(text)}
-    return title, tuple(
-        Section(text=text, heading=headings[number], page=number + 1)
-        for number, raw in enumerate(texts)
-        if (text := _reflow(_rejoin(raw, compounds))).strip()
+    return Content(
+        title,
+        tuple(
+            Section(text=text, heading=headings[number], page=number + 1)
+            for number, raw in enumerate(texts)
+            if (text := _reflow(_rejoin(raw, compounds))).strip()
+        ),
+        modified=modified,
+    )
+
+
+def _moment(document: Any) -> datetime | None:
+    """When it was changed last, in the form D:YYYYMMDDHHmmSS+HH'mm'."""
+    for key in ("ModDate", "CreationDate"):
+        if found := _DATE.match(document.get_metadata_value(key) or ""):
+            year, month, day, hour, minute = (part or "0" for part in found.groups()[:5])
+            zone = "Z" if found[6] in (None, "Z") else f"{found[6]}{found[7]}:{found[8] or '00'}"
+            return moment(f"{year}-{month}-{day}T{hour:0>2}:{minute:0>2}:00{zone}".replace("Z", "+00:00"))
+    return None
+
+
+def _too_many(name: str, limit: int) -> DocumentTooLarge:
+    return DocumentTooLarge(
+        f"{name} has more than {limit:,} pages that are pictures.",
+        hint=f"Run text recognition over it first: ocrmypdf '{name}' readable.pdf",
+        subject=name,
+        limit=limit,
+        reason="scanned",
     )
 
 
@@ -154,4 +197,13 @@ def _reflow(text: str) -> str:
         else:
             paragraphs.append([line])
         last = line
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(lines) for lines in paragraphs)).strip()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(_joined(lines) for lines in paragraphs)).strip()
+
+
+def _joined(lines: list[str]) -> str:
+    """Lines in one; Chinese and Japanese have no space where a line ends."""
+    text = lines[0]
+    for line in lines[1:]:
+        together = text and line and _WITHOUT_SPACE.match(text[-1]) and _WITHOUT_SPACE.match(line[0])
+        text = f"{text}{line}" if together else f"{text} {line}"
+    return text

@@ -16,23 +16,31 @@ SEPARATOR = " > "
 _LONGEST_HEADING = 1000  # longer lines are no headings, and the patterns above are slow on them
 
 
-def sections_of(markdown: str) -> tuple[str, tuple[Section, ...]]:
+def sections_of(markdown: str, first_line: int | None = None) -> tuple[str, tuple[Section, ...]]:
     """The first heading of the highest level (or an empty string), and the text below each heading.
 
     A section's ``heading`` is the path of headings above it. Sections without words are left out.
+
+    Args:
+        markdown: The text.
+        first_line: The number of its first line in the file, where the text stands in the file as it is here.
     """
     title, path = "", list[tuple[int, str]]()
     sections: list[Section] = []
     body: list[str] = []
     fence = ""
+    begins = 0  # the line that the body begins with, from 0
 
     def close() -> None:
-        text = "\n".join(body).strip("\n").rstrip()
+        text = "\n".join(body)
+        blank = len(text) - len(text.lstrip("\n"))
+        text = text.strip("\n").rstrip()
         if text.strip():
-            sections.append(Section(text=text, heading=SEPARATOR.join(name for _, name in path)))
+            place = None if first_line is None else first_line + begins + blank
+            sections.append(Section(text=text, heading=SEPARATOR.join(name for _, name in path), line=place))
         body.clear()
 
-    for line in markdown.split("\n"):
+    for number, line in enumerate(markdown.split("\n")):
         mark = _FENCE.match(line)
         if mark and (not fence or (line.strip()[0] == fence[0] and len(mark[1]) >= len(fence))):
             fence = "" if fence else mark[1]
@@ -41,6 +49,7 @@ def sections_of(markdown: str) -> tuple[str, tuple[Section, ...]]:
             body.append(line)
             continue
         close()
+        begins = number + 1
         path = [step for step in path if step[0] < level]
         if name:
             path.append((level, name))

@@ -10,6 +10,7 @@ from knowledge.load.encoding import looks_like_text
 
 # Kinds a loader exists for; every other answer of `sniff` is a label for people.
 PDF, DOCX, HTML, TEXT = "a PDF", "a Word document (docx)", "a web page (HTML)", "plain text"
+PPTX, XLSX = "a presentation (pptx)", "an Excel workbook (xlsx)"
 PROTECTED = "a password-protected Office file"
 BINARY = "binary data"
 
@@ -39,11 +40,12 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _AMBIGUOUS = (b"BM", b"MZ", b"BZh", b"ID3", b"RIFF", b"GIF8", b"OggS", b"Rar!")
 _ZIP_PARTS = (
     ("word/document.xml", DOCX),
-    ("xl/workbook.xml", "an Excel workbook (xlsx)"),
-    ("ppt/presentation.xml", "a presentation (pptx)"),
+    ("xl/workbook.xml", XLSX),
+    ("ppt/presentation.xml", PPTX),
     ("content.xml", "an OpenDocument file"),
     ("META-INF/container.xml", "an e-book (EPUB)"),
 )
+_FOLDERS = ((b"word/", DOCX), (b"ppt/", PPTX), (b"xl/", XLSX), (b"[Content_Types].xml", DOCX))
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,
@@ -77,5 +79,5 @@ def _sniff_zip(data: bytes) -> str:
             names = set(packed.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         # A cut-off docx has lost its directory, which lies at the end, but still starts with its parts' names.
-        return DOCX if b"[Content_Types].xml" in data[:4096] or b"word/" in data[:65536] else "a broken ZIP archive"
+        return next((kind for mark, kind in _FOLDERS if mark in data), "a broken ZIP archive")
     return next((label for part, label in _ZIP_PARTS if part in names), "a ZIP archive")

@@ -7,16 +7,17 @@ import io
 import re
 
 from knowledge.errors import DocumentTooLarge, DocumentUnreadable
+from knowledge.load.content import Content
 from knowledge.load.encoding import decode
 from knowledge.load.limits import LoadLimits
 from knowledge.types import Section
 
 _SAMPLE = 16_384
-_MAX_COLUMNS = 1_000
+MAX_COLUMNS = 1_000
 _SEPARATOR_LINE = re.compile(r"\Asep=(.)\n", re.IGNORECASE)
 
 
-def load_table(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:
+def load_table(data: bytes, name: str, limits: LoadLimits) -> Content:
     """One section a row, each value after its column's name; the first row names the columns.
 
     The section's heading is ``row N`` as a spreadsheet would count it.
@@ -26,27 +27,29 @@ def load_table(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[S
         DocumentTooLarge: when it has more rows or columns than allowed.
     """
     text = decode(data, name)
-    dialect = _dialect(text)
+    dialect, skipped = _dialect(text), 0
     if told := _SEPARATOR_LINE.match(text):
-        text = text[told.end() :]
+        text, skipped = text[told.end() :], 1
         dialect.delimiter = told[1]
     reader = csv.reader(io.StringIO(text, newline=""), dialect)
     sections: list[Section] = []
     header: list[str] = []
+    before = 0
     try:
         for number, row in enumerate(reader, start=1):
-            if number > limits.max_rows or len(row) > _MAX_COLUMNS:
+            line, before = before + skipped + 1, reader.line_num
+            if number > limits.max_rows or len(row) > MAX_COLUMNS:
                 raise DocumentTooLarge(
-                    f"{name} has more than {limits.max_rows:,} rows or {_MAX_COLUMNS:,} columns.",
+                    f"{name} has more than {limits.max_rows:,} rows or {MAX_COLUMNS:,} columns.",
                     hint="Split it into several files.",
                     subject=name,
                     rows=limits.max_rows,
-                    columns=_MAX_COLUMNS,
+                    columns=MAX_COLUMNS,
                 )
             if not header:
                 header = [" ".join(value.split()) for value in row] if any(row) else []
-            elif words := _sentence(header, row):
-                sections.append(Section(text=words, heading=f"row {number}"))
+            elif words := sentence(header, row):
+                sections.append(Section(text=words, heading=f"row {number}", line=line, relaid=True))
     except csv.Error as error:
         raise DocumentUnreadable(
             f"{name} can't be read as a table: {error} (line {reader.line_num}).",
@@ -56,8 +59,8 @@ def load_table(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[S
         ) from error
     if header and not sections:
         # A single line is data too.
-        sections.append(Section(text=", ".join(value for value in header if value), heading="row 1"))
-    return "", tuple(sections)
+        sections.append(Section(text=", ".join(value for value in header if value), heading="row 1", line=1 + skipped))
+    return Content("", tuple(sections))
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
@@ -74,7 +77,8 @@ def _dialect(text: str) -> type[csv.Dialect]:
     return found
 
 
-def _sentence(header: list[str], row: list[str]) -> str:
+def sentence(header: list[str], row: list[str]) -> str:
+    """A row as lines of ``column: value``; empty values are left out."""
     names = header + [f"column {place}" for place in range(len(header) + 1, len(row) + 1)]
     pairs = zip(names, row, strict=False)
     return "\n".join(f"{key or 'column'}: {value.strip()}" for key, value in pairs if value.strip())

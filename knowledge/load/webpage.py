@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import re
+from datetime import datetime
 from typing import Any
 
 from knowledge.errors import DocumentUnreadable
+from knowledge.load.content import Content
 from knowledge.load.encoding import declared_in_html, decode
 from knowledge.load.limits import LoadLimits
+from knowledge.load.moments import moment
 from knowledge.load.read import check_size
 from knowledge.load.sections import plain, sections_of
-from knowledge.types import Section
+
+_UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|(?:font-size|opacity)\s*:\s*0(?![.\d])")
 
 
-def load_webpage(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple[Section, ...]]:
+def load_webpage(data: bytes, name: str, limits: LoadLimits) -> Content:
     """Sections by heading; the title is the page's own.
 
     Raises:
@@ -40,8 +45,9 @@ def load_webpage(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple
     # Its log tells of every page without a main text; that is no error here.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     title = _title(tree)
+    _drop_hidden(tree)
     found = extract(
-        text,
+        tree,
         output_format="markdown",
         include_comments=False,
         include_tables=True,
@@ -51,8 +57,8 @@ def load_webpage(data: bytes, name: str, limits: LoadLimits) -> tuple[str, tuple
         deduplicate=False,
     )
     # On a page of a few words there is no main text to tell from the rest; all of it is better than nothing.
-    heading, sections = sections_of(found or _everything(tree))
-    return title or heading, sections
+    heading, sections = sections_of(found or everything(tree))
+    return Content(title or heading, sections, plain(tree.get("lang") or "")[:35], _modified(tree))
 
 
 def _title(tree: Any) -> str:
@@ -63,11 +69,33 @@ def _title(tree: Any) -> str:
     return ""
 
 
-def _everything(tree: Any) -> str:
+def _modified(tree: Any) -> datetime | None:
+    """When the page says it was last changed, or published."""
+    names = ("article:modified_time", "og:updated_time", "dcterms.modified", "article:published_time", "date")
+    for name in names:
+        for element in tree.xpath("//meta[@property=$name or @name=$name]", name=name)[:1]:
+            if found := moment(element.get("content")):
+                return found
+    return None
+
+
+def _drop_hidden(tree: Any) -> None:
+    """Take out what no visitor sees: words for machines have no place in an answer for people."""
+    for element in tree.xpath("//*[@hidden or @style or self::template or self::noscript]"):
+        style = (element.get("style") or "").lower()
+        seen = (
+            element.get("hidden") is None and not _UNSEEN.search(style) and element.tag not in ("template", "noscript")
+        )
+        if not seen and element.getparent() is not None and element.tag != "body":
+            element.drop_tree()
+
+
+def everything(tree: Any, *plain_tags: str) -> str:
+    """All words of a page as Markdown, without scripts, styles, forms and the marks of the tags named."""
     from lxml.html import tostring  # type: ignore[import-untyped]
     from lxml_html_clean import Cleaner
     from markdownify import markdownify
 
     cleaner = Cleaner(scripts=True, javascript=True, style=True, comments=True, forms=True, page_structure=False)
     cleaned = tostring(cleaner.clean_html(tree), encoding="unicode")
-    return markdownify(cleaned, heading_style="ATX", strip=["a", "img", "title"], escape_misc=False)
+    return markdownify(cleaned, heading_style="ATX", strip=["a", "img", "title", *plain_tags], escape_misc=False)

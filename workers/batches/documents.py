@@ -140,13 +140,14 @@ def read_text(path: Path, max_bytes: int) -> str:
         PhiqError: it is missing, empty, too large, protected or of no known kind.
     """
     from knowledge.errors import DocumentEmpty
-    from knowledge.load import LoadLimits, load, plain_text, read_file
+    from knowledge.load import Helpers, LoadLimits, load, plain_text, read_file
     from knowledge.load.encoding import decode, looks_like_text
+    from workers.reading import read_page
 
     limits = LoadLimits(max_bytes=max_bytes)
     data = read_file(path, limits)
     if path.suffix.lower() not in _AS_IT_STANDS or not looks_like_text(data):
-        return plain_text(load(data, path.name, str(path), limits))
+        return plain_text(load(data, path.name, str(path), limits, Helpers(read_page=read_page)))
     text = decode(data, path.name)
     if not text.strip():
         raise DocumentEmpty(f"{path} holds no text.", hint="Leave it out, or fill it.", subject=str(path))
