@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 
 ANSWER_AT = 0.34
 NEAR = 0.48
+NOTE = "calibration"
+"""Under which it is kept with a collection."""
 LEAST = 20
 """Questions of each kind that are needed: fewer say nothing about one in ten."""
 _FOLDS = 5
@@ -24,7 +26,8 @@ class Calibration:
 
     Attributes:
         answer_at: Support (log-odds, :mod:`agents.extractive.support`) from which the extractive chat answers.
-        near: Cosine of the best passage below which every chat abstains.
+        near: Cosine of the best passage below which the extractive chat abstains, unless its support is enough,
+            and any chat with a model.
         questions: Questions it was fitted on; 0: the defaults.
     """
 
@@ -66,8 +69,8 @@ class Rates:
 def fit(judged: Sequence[Judged], at_most: float = 0.1) -> Calibration:
     """The thresholds under which at most ``at_most`` of the unanswerable questions are answered.
 
-    ``near`` is put where it costs the fewest answers: just below the lowest cosine of what is then answered, except
-    the lowest fiftieth. Not above the default: questions of a set are seldom as far off as those of strangers.
+    ``near`` is put just below the cosine of what is then answered, the lowest fiftieth left out, but not above the
+    default: questions of a set are seldom as far off as those of strangers.
     """
     answer_at = _from(sorted((one.support for one in judged if not one.answerable), reverse=True), at_most)
     kept = sorted(one.score for one in judged if one.answerable and one.support >= answer_at)
@@ -80,7 +83,7 @@ def rates(judged: Sequence[Judged], calibration: Calibration) -> Rates:
 
     def share(answerable: bool) -> float:
         asked = [one for one in judged if one.answerable is answerable]
-        hits = sum(one.support >= calibration.answer_at and one.score >= calibration.near for one in asked)
+        hits = sum(one.support >= calibration.answer_at for one in asked)
         return hits / len(asked) if asked else 0.0
 
     return Rates(share(True), share(False))

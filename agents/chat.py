@@ -153,18 +153,16 @@ def _also_translated(
     tally: Tally,
     kept: Checkpoints,
 ) -> list[Passage]:
-    """The passages found by the question in their own language too, best first; each with its better score."""
+    """The passages found by the question in their own language, then those found by it as it was asked."""
     question = request.messages[-1]
     if not (text := translated_question(model, question.content, language, tally, kept)):
         tally.note("The question could not be translated into the documents' language to look it up.")
         return passages
     tally.note(f"The documents are in {language_name(language)}: the question was looked up as: {text}")
     other = [*request.messages[:-1], question.model_copy(update={"content": text})]
-    best = {passage.id: passage for passage in passages}
-    for passage in find_passages(retriever, other, request.top_k):
-        if passage.id not in best or passage.score > best[passage.id].score:
-            best[passage.id] = passage
-    return sorted(best.values(), key=lambda passage: -passage.score)[: request.top_k]
+    better = find_passages(retriever, other, request.top_k)
+    known = {passage.id for passage in better}
+    return [*better, *(passage for passage in passages if passage.id not in known)][: request.top_k]
 
 
 class _Spoken:

@@ -24,6 +24,7 @@ __all__ = ["CollectionInfo", "Store", "StoreConfig"]
 
 _SCHEMA = 1
 _PREFIX = "phiq-"
+_NOTED = "noted:"
 _LONGEST_NAME = 128
 
 
@@ -148,6 +149,30 @@ class Store:
                     name, made_by = str(about["collection"]), str(about["embedder"])
                     infos.append(CollectionInfo(name, raw.count(), made_by, int(about["dimensions"])))
         return sorted(infos, key=lambda info: info.name)
+
+    def remark(self, collection: str, key: str) -> str:
+        """What was noted about a collection; empty when nothing was.
+
+        Raises:
+            CollectionNotFound: when it is not there.
+            StoreUnavailable: when Chroma's server does not answer.
+        """
+        client = self._connection.client()
+        with border(self.config.url, collection):
+            raw = client.get_collection(chroma_name(self.config.tenant, collection), embedding_function=None)
+        return str((raw.metadata or {}).get(_NOTED + key, ""))
+
+    def note(self, collection: str, key: str, text: str) -> None:
+        """Note something about a collection, in the place of what was noted under this key; kept while it is there.
+
+        Raises:
+            CollectionNotFound: when it is not there.
+            StoreUnavailable: when Chroma's server does not answer.
+        """
+        client = self._connection.client()
+        with border(self.config.url, collection):
+            raw = client.get_collection(chroma_name(self.config.tenant, collection), embedding_function=None)
+            raw.modify(metadata={**(raw.metadata or {}), _NOTED + key: text})
 
     def exists(self, collection: str) -> bool:
         """Whether a collection is there, whoever made its vectors."""

@@ -261,3 +261,9 @@ class ChatTemplateFailed(UserError):
     """Raised when a model's chat template fails or would drop a message; raw text is never sent instead."""
 
     code = "chat_template_failed"
+
+
+class CalibrationImpossible(UserError):
+    """Raised when a set has too few questions of a kind to fit thresholds on."""
+
+    code = "calibration_impossible"

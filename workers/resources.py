@@ -13,6 +13,7 @@ from workers.settings import Settings
 if TYPE_CHECKING:
     import redis
 
+    from agents.calibration import Calibration
     from knowledge.embed.base import Embedder
     from knowledge.store import Store
     from workers.engines.base import EngineURI
@@ -81,6 +82,22 @@ class Resources:
                     name=settings.embedder, precision=settings.embed_precision, hub_url=settings.hub_url or ""
                 )
             )
+
+    def calibration(self, tenant: str, collection: str) -> Calibration | None:
+        """The thresholds that were fitted for a collection; None when none were, or it is not there.
+
+        Raises:
+            NotRunning: there is no Chroma to talk to.
+            StoreUnavailable: it does not answer.
+        """
+        from agents.calibration import NOTE, Calibration
+        from knowledge.errors import CollectionNotFound
+
+        try:
+            kept = self.store(tenant).remark(collection, NOTE)
+        except CollectionNotFound:
+            return None  # said where it is searched, with what to do
+        return Calibration.parse(kept) if kept else None
 
     def store(self, tenant: str) -> Store:
         """A tenant's collections.

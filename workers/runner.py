@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +131,16 @@ class Runner:
                 check_offers(model.profile, job.input, uri)
                 return build_converse(model, self._fetch, self._picture_limits(), checkpoints), job.input
             case ChatJob():
-                from agents.chat import build_chat
+                from agents.chat import ChatConfig, build_chat
 
                 collection = job.input.collection
-                retriever = None if collection is None else self._retriever(job.tenant, collection, job.input.filters)
-                return build_chat(model, retriever, checkpoints=checkpoints), job.input
+                if collection is None:
+                    return build_chat(model, None, checkpoints=checkpoints), job.input
+                config = ChatConfig()
+                if own := self._have.calibration(job.tenant, collection):
+                    config = replace(config, calibration=own)
+                retriever = self._retriever(job.tenant, collection, job.input.filters)
+                return build_chat(model, retriever, config, checkpoints), job.input
             case SummarizeJob():
                 from agents.summarize import build_summarize
 
@@ -165,7 +171,7 @@ class Runner:
             )
         match job:
             case ChatJob():
-                from agents.extractive.chat import build_chat
+                from agents.extractive.chat import ChatConfig, build_chat
 
                 if job.input.collection is None:
                     raise NeedsModel(
@@ -173,7 +179,9 @@ class Runner:
                         hint="Name a collection, or a model: phiq models list",
                     )
                 retriever = self._retriever(job.tenant, job.input.collection, job.input.filters)
-                return build_chat(retriever, self._have.embedder), job.input
+                own = self._have.calibration(job.tenant, job.input.collection)
+                config = ChatConfig(calibration=own) if own else None
+                return build_chat(retriever, self._have.embedder, config), job.input
             case SummarizeJob():
                 from agents.extractive.summarize import build_summarize
 

@@ -2,7 +2,7 @@
 
 How near the best passage is and how well it bears an answer (agents/extractive/support.py) decide what is claimed:
 
-    abstained  the passage's cosine is below `near`: off the topic, and what would help is said
+    abstained  less, and the passage's cosine is below `near`: off the topic, and what would help is said
     passages   in between: show the nearest sentences and claim nothing
     answered   support from `answer_at`: the best sentences, verbatim, each with its citation
 
@@ -16,16 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agents.calibration import Calibration
 from agents.checks.words import limits, negated_words
-from agents.contract import ChatInput, ChatResult, Chunk, Citation
+from agents.contract import ChatInput, ChatResult, Chunk, Citation, Message
 from agents.extractive.evidence import Evidence, EvidenceConfig, choose, rank_sentences
 from agents.extractive.question import Asked, understand
 from agents.extractive.support import support
+from agents.language import asked_language, passages_language
+from agents.prompts.languages import language_name
 from agents.runnable import as_runnable
 from knowledge.types import Passage, Retriever
+from tools.detect_language import alike
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -59,6 +62,21 @@ class ChatConfig:
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
 
 
+def _other_language(request: ChatInput, passages: Sequence[Passage]) -> list[str]:
+    asked, written = asked_language(request.messages), passages_language(passages)
+    if not asked or not written or alike(asked, written):
+        return []
+    names = f"The question is in {language_name(asked)}, the documents in {language_name(written)}"
+    return [f"{names}: they are quoted as they stand; without a generative model little is found across languages."]
+
+
+class Weighed(NamedTuple):
+    """Support of the best passage (log-odds) and its cosine."""
+
+    support: float
+    score: float
+
+
 def build_chat(
     retriever: Retriever, embeddings: Embeddings, config: ChatConfig | None = None
 ) -> Runnable[ChatInput, Chunk]:
@@ -80,15 +98,16 @@ def build_chat(
 def _answer(request: ChatInput, retriever: Retriever, embeddings: Embeddings, config: ChatConfig) -> Iterator[Chunk]:
     asked = understand(request.messages)
     passages = retriever.retrieve(asked.last_turn, request.top_k, asked.before)
-    notes = [NO_MODEL, *asked.notes]
+    notes = [NO_MODEL, *asked.notes, *_other_language(request, passages)]
     if not passages:
         yield from _say(ChatResult(text=EMPTY, band="abstained", finish_reason="abstained", notes=notes))
         return
     shown = passages[: config.shown]
     ranked = rank_sentences(asked.question, shown, embeddings, config.evidence)
-    band = judge(asked, passages[0], ranked, config)
+    best = nearest(shown)
+    band = judge(asked, best, ranked, config)
     if band == "answered":
-        near = [item for item in ranked if item.passage.score >= config.beside * passages[0].score]
+        near = [item for item in ranked if item.passage.score >= config.beside * best.score]
         yield from _quote("", choose(near, config.evidence), " ", band, passages, notes)
     elif band == "passages" and ranked:
         yield from _quote(CLAIMS_NOTHING, _one_each(ranked), "\n", band, passages, notes)
@@ -97,12 +116,28 @@ def _answer(request: ChatInput, retriever: Retriever, embeddings: Embeddings, co
         yield from _say(result.model_copy(update={"passages": passages}))
 
 
+def weigh(messages: Sequence[Message], retriever: Retriever, embeddings: Embeddings, top_k: int = 5) -> Weighed:
+    """What an answer to a conversation's last question would be decided on; see :mod:`agents.calibration`."""
+    config, asked = ChatConfig(), understand(messages)
+    passages = retriever.retrieve(asked.last_turn, top_k, asked.before)
+    if not passages:
+        return Weighed(float("-inf"), -1.0)
+    ranked = rank_sentences(asked.question, passages[: config.shown], embeddings, config.evidence)
+    best = nearest(passages[: config.shown])
+    return Weighed(support(asked.question, best, ranked), best.score)
+
+
+def nearest(passages: Sequence[Passage]) -> Passage:
+    """The passage with the best cosine: passages are found by words too, and thresholds are fitted on cosines."""
+    return max(passages, key=lambda passage: passage.score)
+
+
 def judge(asked: Asked, best: Passage, ranked: Sequence[Evidence], config: ChatConfig) -> Band:
     """What may be claimed on the strength of the best passage and its sentences."""
-    if best.score < config.calibration.near:
-        return "abstained"
-    met = asked.is_met_by(best) and not _answers_the_opposite(asked, ranked)
-    return "answered" if met and support(asked.question, best, ranked) >= config.calibration.answer_at else "passages"
+    found, edges = support(asked.question, best, ranked), config.calibration
+    if found < edges.answer_at:
+        return "passages" if best.score >= edges.near else "abstained"
+    return "answered" if asked.is_met_by(best) and not _answers_the_opposite(asked, ranked) else "passages"
 
 
 def _answers_the_opposite(asked: Asked, ranked: Sequence[Evidence]) -> bool:

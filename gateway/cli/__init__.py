@@ -11,6 +11,7 @@ import typer
 from gateway.cli import (
     backup,
     batches,
+    calibrate,
     dead,
     demo,
     documents,
@@ -41,6 +42,7 @@ app = typer.Typer(
 for family in (
     work,
     documents,
+    calibrate,
     jobs,
     batches,
     schedule,
