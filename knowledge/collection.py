@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Metadata = Mapping[str, Any]
 _PAGE = 1000
 _BATCH = 500
+PENDING = "pending"
+"""Metadata of a passage whose document is still being written: true while nobody may find it."""
 
 
 class Collection:
@@ -49,8 +51,11 @@ class Collection:
         with self._border():
             return self._raw.count()
 
-    def query(self, vector: NDArray[np.float32], top_k: int, where: Metadata | None = None) -> list[Passage]:
-        """The passages nearest to a unit-length vector, best first, ``score`` their cosine."""
+    def query(self, vector: NDArray[np.float32], top_k: int, where: Metadata | None = None) -> list[Passage | None]:
+        """The passages nearest to a unit-length vector, best first, ``score`` their cosine.
+
+        None stands for one that may not be shown: its document is being written, or a newer version of it is here.
+        """
         with self._border():
             found = self._raw.query(
                 query_embeddings=vector.reshape(1, -1),
@@ -59,13 +64,17 @@ class Collection:
                 include=["documents", "metadatas", "distances"],
             )
         columns = (found["ids"], found["documents"] or [[]], found["metadatas"] or [[]], found["distances"] or [[]])
-        rows = zip(*(column[0] for column in columns), strict=True)
-        return [self._passage(id_, text, metadata, 1.0 - distance) for id_, text, metadata, distance in rows]
+        rows = list(zip(*(column[0] for column in columns), strict=True))
+        served = _served([metadata for _, _, metadata, _ in rows])
+        return [
+            self._passage(id_, text, metadata, 1.0 - distance) if fit else None
+            for (id_, text, metadata, distance), fit in zip(rows, served, strict=True)
+        ]
 
     def fetch(
         self, ids: Sequence[str], vector: NDArray[np.float32], where: Metadata | None = None
     ) -> dict[str, Passage]:
-        """Passages by their ids, ``score`` the cosine to a unit-length vector; those that are not here are left out."""
+        """Passages by their ids, ``score`` the cosine to a unit-length vector; those not served are left out."""
         with self._border():
             found = self._raw.get(
                 ids=list(ids),
@@ -73,8 +82,13 @@ class Collection:
                 include=["documents", "metadatas", "embeddings"],
             )
         columns = (found["ids"], found["documents"] or [], found["metadatas"] or [], found["embeddings"])
-        rows = zip(*columns, strict=True) if found["ids"] else ()  # type: ignore[arg-type]
-        return {id_: self._passage(id_, text, about, float(vector @ made)) for id_, text, about, made in rows}
+        rows = list(zip(*columns, strict=True)) if found["ids"] else []  # type: ignore[arg-type]
+        served = _served([about for _, _, about, _ in rows])
+        return {
+            id_: self._passage(id_, text, about, float(vector @ made))
+            for (id_, text, about, made), fit in zip(rows, served, strict=True)
+            if fit
+        }
 
     def words(self, query: str, top_k: int, filters: Filters | None = None) -> list[str] | None:
         """The ids of the passages that hold a query's words, best first; None where there is no word index."""
@@ -127,7 +141,8 @@ class Collection:
                     documents=[split.passage.text for split in some],
                     metadatas=[_metadata(split, common) for split in some],
                 )
-            self._mirrored(some)
+            if not common.get(PENDING):
+                self._mirrored(some)
 
     def describe(self, splits: Sequence[Split], common: Metadata) -> None:
         """Write only the metadata of passages that are here already with the same text and vector."""
@@ -178,6 +193,18 @@ class Collection:
             language=str(metadata.get("language", "")),
             modified=_moment(metadata.get("modified")),
         )
+
+
+def _served(found: Sequence[Metadata]) -> list[bool]:
+    """Which of some passages may be shown: of two versions of a document the newer, and none that is being written."""
+    newest: dict[str, float] = {}
+    for about in found:
+        if not about.get(PENDING):
+            source = str(about["source"])
+            newest[source] = max(newest.get(source, 0.0), float(about.get("written", 0.0)))
+    return [
+        not about.get(PENDING) and float(about.get("written", 0.0)) == newest[str(about["source"])] for about in found
+    ]
 
 
 def _moment(seconds: float | None) -> datetime | None:

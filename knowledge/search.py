@@ -70,7 +70,8 @@ def search(collection: Collection, asked: Asked, top_k: int, filters: Filters | 
     where = _where(collection, filters)
     wanted = max(_LEAST, 2 * top_k)
     while True:
-        near = collection.query(asked.vector, wanted, where)
+        looked_at = collection.query(asked.vector, wanted, where)
+        near = [passage for passage in looked_at if passage is not None]
         by_words = [collection.words(text, wanted, filters) for text in dict.fromkeys((asked.text, asked.context))]
         known = {passage.id: passage for passage in near}
         if missing := list(dict.fromkeys(id_ for ids in by_words for id_ in ids or [] if id_ not in known)):
@@ -81,7 +82,7 @@ def search(collection: Collection, asked: Asked, top_k: int, filters: Filters | 
         best = fuse([[passage.id for passage in near], *rankings, coded], weights)
         distinct = _distinct(known[id_] for id_ in best)
         # Ask for more only while duplicates took the places of others.
-        if len(distinct) >= top_k or len(near) < wanted or wanted >= _MOST:
+        if len(distinct) >= top_k or len(looked_at) < wanted or wanted >= _MOST:
             silent = collection.has_words and None in by_words
             return Found(passages=_scored(collection, asked, distinct[:top_k]), notes=[NO_WORDS] if silent else [])
         wanted *= 4

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Collection as Names
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from knowledge.collection import PENDING
 from knowledge.errors import CollectionNotFound, DocumentEmpty, UserError
 from knowledge.load.content import Helpers, LoadStopped
 from knowledge.load.limits import LoadLimits
@@ -113,7 +115,8 @@ def ingest_steps(
     """Load files into a collection, one report a file as it is done, and steps while a long one is written.
 
     A file that can't be loaded is reported and does not stop the others. A changed document's new passages are
-    written before its old ones are deleted, and a run that broke off is made whole by the next one.
+    shown when all are written, and only then are its old ones deleted: a run that breaks off leaves the old version
+    served, and is made whole by the next one.
 
     Args:
         store: Where to.
@@ -206,6 +209,8 @@ class _Run:
                 "passages": len(work.splits),
                 "vectors": self._store.embedder.version,
                 "subject": self._subject,
+                "written": time.time(),
+                PENDING: False,
                 **work.about,
             }
             if len(work.new) <= _FLUSH:
@@ -215,8 +220,11 @@ class _Run:
                 yield from self._write_long(self._collection, work, common)
                 if self.stopped():
                     return
-            self._collection.describe([part for part in work.splits if part.passage.id in work.reusable], common)
-            # Only now: until here the old version was served, and a crash leaves both for the next run to mend.
+            late = work.new if len(work.new) > _FLUSH else []
+            kept = [part for part in work.splits if part.passage.id in work.reusable]
+            # The switch: what was written aside is shown from here on.
+            self._collection.describe([*late, *kept], common)
+            # A crash before this leaves the old version too; searches show the newer, and the next run mends it.
             self._collection.remove(sorted(work.stored - {part.passage.id for part in work.splits}))
             yield SourceReport(work.source, "replaced" if work.stored else "added", len(work.splits))
 
@@ -240,6 +248,7 @@ class _Run:
             about.get("document") == key
             and about.get("passages") == len(stored)
             and about.get("subject", "") == self._subject
+            and not about.get(PENDING)
             for about in stored.values()
         ):
             return SourceReport(file.source, "unchanged", len(stored))
@@ -259,8 +268,11 @@ class _Run:
         )
 
     def _write_long(self, collection: Collection, work: _Work, common: dict[str, object]) -> Iterator[Step]:
-        """Write a document of many passages in steps; it ends between two of them when it is stopped."""
-        new = work.new
+        """Write a document of many passages in steps, aside: until the last is written nobody finds any of them.
+
+        It ends between two steps when it is stopped; what is there by then is taken over by the next run.
+        """
+        new, common = work.new, common | {PENDING: True}
         for at in range(0, len(new), _FLUSH):
             if self.stopped():
                 return

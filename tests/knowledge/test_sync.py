@@ -142,7 +142,7 @@ def test_a_crash_between_writing_and_deleting_is_mended(store: Store, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             run(store, files(refunds=changed))
     served = {passage.text for passage in store.search("help", "return a lamp", 10)}
-    assert len(served) == 2  # the old and the new: never nothing
+    assert served == {"You can return a lamp within sixty days. We pay the postage."}  # never nothing, never both
     assert statuses(run(store, files(refunds=changed))) == {"docs/refunds.md": "replaced"}
     assert [passage.text for passage in store.search("help", "return a lamp", 10)] == [
         "You can return a lamp within sixty days. We pay the postage."
@@ -161,6 +161,34 @@ def test_a_long_document_that_was_stopped_goes_on_where_it_was(store: Store, emb
     assert steps == [Step("list.md", 256, 300), Step("list.md", 300, 300), SourceReport("list.md", "replaced", 300)]
     assert len(embedder.texts) == 300 - 128
     assert store.open("help").count() == 300
+
+
+def test_a_long_document_that_is_half_written_leaves_its_old_version_served(store: Store) -> None:
+    def text(price: int) -> bytes:
+        items = (f"## Item {number}\nThe item number {number} costs {number + price} coins.\n" for number in range(300))
+        return "\n".join(items).encode()
+
+    def served() -> tuple[set[str], int]:
+        found = store.search("help", "What does the item number 7 cost?", 400)
+        return {passage.text.split()[-2] for passage in found}, len(found)
+
+    old, new = ({str(number + price) for number in range(300)} for price in (1000, 2000))
+    list(ingest_steps(store, "help", [LoadedFile("list.md", "list.md", text(1000))]))
+    assert served() == (old, 300)
+    steps: list[Any] = []
+    for step in ingest_steps(
+        store, "help", [LoadedFile("list.md", "list.md", text(2000))], should_stop=lambda: len(steps) == 2
+    ):
+        steps.append(step)
+    assert steps[-1] == Step("list.md", 256, 300)
+    assert store.open("help").count() == 300 + 256
+    assert served() == (old, 300)
+    assert list(ingest_steps(store, "help", [LoadedFile("list.md", "list.md", text(2000))]))[-1] == SourceReport(
+        "list.md", "replaced", 300
+    )
+    assert served() == (new, 300)
+    assert store.open("help").count() == 300
+    assert statuses(run(store, [LoadedFile("list.md", "list.md", text(2000))])) == {"list.md": "unchanged"}
 
 
 def test_the_store_going_away_in_the_middle_raises_and_what_was_reported_is_there(
