@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.contract import Chunk, FileReport, IngestResult, Progress
 from knowledge.errors import CollectionNotFound
@@ -123,7 +123,7 @@ class SiteIngest:
         yield Chunk(result=IngestResult(collection=self._collection, files=self._reports, notes=notes))
 
     def _known(self, scope: Scope) -> dict[str, Known]:
-        """What is stored of the site, by the address it was asked at; only what would become the same again."""
+        """What is stored of the site, by the address it was asked at; only what is whole and would become the same."""
         from knowledge.site import Known
         from knowledge.sync import made_by
 
@@ -132,13 +132,18 @@ class SiteIngest:
         except CollectionNotFound:
             return {}
         maker = made_by(self._store.embedder)
-        return {
-            str(about["asked"]): Known(
-                source=str(about["source"]), etag=str(about.get("etag", "")), modified=str(about.get("served", ""))
-            )
-            for about in collection.about(site=_name(scope))
-            if about.get("made_by") == maker and about.get("subject", "") == self._subject
-        }
+        stored: dict[str, list[Mapping[str, Any]]] = {}
+        for about in collection.about(site=_name(scope)):
+            stored.setdefault(str(about["source"]), []).append(about)
+        known = {}
+        for source, parts in stored.items():
+            first = parts[0]
+            # A run that broke off may have left half a page, or two versions: those are asked for in whole.
+            versions = {(part.get("document"), part.get("made_by"), part.get("subject", "")) for part in parts}
+            if versions == {(first.get("document"), maker, self._subject)} and first.get("passages") == len(parts):
+                etag, served = str(first.get("etag", "")), str(first.get("served", ""))
+                known[str(first["asked"])] = Known(source=source, etag=etag, modified=served)
+        return known
 
     def _write(self, pages: list[Found], scope: Scope) -> Iterator[Chunk]:
         from knowledge.sync import LoadedFile, Step, ingest_steps, made_by

@@ -61,7 +61,7 @@ def read_page(answer: Answer) -> Page:
         return Page(noindex="noindex" in said or "none" in said)
     tree = _tree(answer.body)
     if tree is None:
-        return Page(noindex="noindex" in said)
+        return Page(noindex="noindex" in said or "none" in said)
     for content in tree.xpath("//meta[translate(@name,'ROBTS','robts')='robots' or @name='phiq']/@content")[:10]:
         said |= _words(str(content))
     base = next((str(href) for href in tree.xpath("//base/@href")[:1]), "")
@@ -84,7 +84,8 @@ def _tree(body: bytes) -> Any:
         return None
     try:
         return html.document_fromstring(body, parser=html.HTMLParser(huge_tree=False, no_network=True))
-    except (etree.LxmlError, ValueError, AssertionError):
+    # What a hostile page brings the parser to is no matter of the site's other pages; the loader judges this one.
+    except (etree.LxmlError, ValueError, AssertionError, RecursionError, LookupError):
         return None
 
 

@@ -178,6 +178,26 @@ def test_bombs_and_floods_end_at_their_limits(web) -> None:
     assert not visit.whole
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x00\xff\xfe" * 100,
+        b"<div>" * 50_000,
+        b'<html><base href="http://[::1"><a href="http://[">x</a><a href="\xff\xfe">y</a>',
+        b'<?xml version="1.0" encoding="nonsense"?><html><a href="/x">x</a></html>',
+        b'<html><head><link rel="canonical" href="javascript:alert(1)"></head><body>'
+        + b'<a href="/p?%d">' * 20
+        + b"</a>",
+    ],
+)
+def test_hostile_pages_stop_no_other(web, body) -> None:
+    web.sitemap("/odd", "/fine")
+    web.pages["/odd"] = _reply(body, "text/html")
+    web.page("/fine", "words")
+    assert isinstance(walk(web)[0]["/fine"], Found)
+
+
 def test_sitemaps_that_are_hostile_or_none() -> None:
     bomb = (
         b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><urlset><url><loc>http://e.org/&b;</loc></url></urlset>'

@@ -83,6 +83,19 @@ def test_a_visit_that_saw_only_a_part_forgets_nothing(web: Any, visit: Any) -> N
     assert became(visit(), web)["/b"] == "deleted"
 
 
+def test_half_a_page_is_asked_for_in_whole(web: Any, runner: Runner, visit: Any) -> None:
+    web.sitemap("/long")
+    web.page("/long", "".join(f"<p>Paragraph {number} tells of a lamp. " * 9 for number in range(60)), etag='"1"')
+    assert became(visit(), web) == {"/long": "added"}
+    collection = runner._have.store(visit.tenant).open("default")
+    ids = sorted(collection.passages_of(f"{web.base}/long"))
+    assert len(ids) > 1
+    collection.remove(ids[:1])
+    assert became(visit(), web) == {"/long": "replaced"}
+    assert sorted(collection.passages_of(f"{web.base}/long")) == ids
+    assert became(visit(), web) == {"/long": "unchanged"}
+
+
 def test_a_site_on_a_private_network_is_refused(
     settings: Callable[..., Settings], redis_url: str, chroma_server: str, web: Any
 ) -> None:
