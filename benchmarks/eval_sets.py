@@ -82,7 +82,7 @@ def sroie(data: Path, folder: Path) -> Rows:
         boxes = picture.with_suffix(".csv").read_text(encoding="utf-8", errors="replace").splitlines()
         read = "\n".join(line.split(",", 8)[8] for line in boxes if line.count(",") >= 8)
         fields = json.loads(picture.with_suffix(".json").read_text(encoding="utf-8"))
-        yield {"id": picture.stem, "image": picture.name, "text": read, "fields": fields}
+        yield {"id": picture.stem, "image": picture.name, "text": read, "fields": fields, "input": {"form": "receipt"}}
 
 
 def texts(record: dict[str, Any]) -> list[str]:

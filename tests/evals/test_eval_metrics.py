@@ -116,6 +116,8 @@ def test_pictures_are_judged_by_words_letters_and_fields():
     body = {"task": "describe", "image": "x.png", "text": "TOTAL 9.90 EUR", "fields": {"total": "9.90", "date": "1/2"}}
     record = RECORD.validate_python({**body, "id": "1"})
     said = {"text": '{"total": "9.90", "date": "1/3"}', "facts": [{"lines": [{"text": "TOTAL"}, {"text": "9.80 EUR"}]}]}
+    found = {"name": "x.png", "values": {"total": "9.90", "date": "1/2"}}
+    assert figure(pictures.score([(record, {**said, "text": "", "fields": [found]})]), "fields right") == 1
     scores = pictures.score([(record, said)])
     assert figure(scores, "words read") == pytest.approx(2 / 3)
     assert figure(scores, "character error rate") == pytest.approx(1 / 12)

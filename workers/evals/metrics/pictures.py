@@ -32,7 +32,7 @@ def score(pairs: list[tuple[DescribeRecord, dict[str, Any]]]) -> Scores:
     scores.figures += mean("describe", "ROUGE-1", list(near.values()))
     fields = [(_fields_right(record, result), len(record.fields)) for record, result in pairs if record.fields]
     scores.figures += ratio("describe", "fields right", [one for one, _ in fields], [every for _, every in fields])
-    alt = [float(len(result["text"]) <= _ALT) for record, result in pairs if record.input.get("kind") == "alt"]
+    alt = [float(len(result["text"]) <= _ALT) for record, result in pairs if record.input.get("form") == "alt_text"]
     scores.figures += mean("describe", "within 125 characters", alt)
     for record, result in pairs:
         bag = _bag(record.text)
@@ -43,7 +43,9 @@ def score(pairs: list[tuple[DescribeRecord, dict[str, Any]]]) -> Scores:
 
 def _read(result: dict[str, Any]) -> str:
     """The text found in the pictures: apart where the result has it so, else all that was said."""
-    apart = "\n".join(str(line["text"]) for facts in result.get("facts", ()) for line in facts.get("lines", ()))
+    apart = "\n".join(str(one["text"]) for one in result.get("texts", ()))
+    if not apart.strip():
+        apart = "\n".join(str(line["text"]) for facts in result.get("facts", ()) for line in facts.get("lines", ()))
     return apart if apart.strip() else str(result.get("text", ""))
 
 
@@ -56,8 +58,8 @@ def _plain(text: str) -> str:
 
 
 def _fields_right(record: DescribeRecord, result: dict[str, Any]) -> int:
-    said: Any = result.get("fields")
-    if not isinstance(said, dict):
+    said: Any = {name: value for one in result.get("fields", ()) for name, value in one["values"].items()}
+    if not said:
         found = _JSON.search(str(result.get("text", "")))
         try:
             said = json.loads(found[0]) if found else {}
