@@ -75,7 +75,9 @@ class Looking:
         return [one.facts for one in self.looked]
 
     def texts(self) -> list[PictureText]:
-        """The text that was read in each picture that has some."""
+        """The text that was read in each picture that has some; none for requests that older versions know."""
+        if self.request.plain:
+            return []
         from tools.read_image_text import as_text
 
         return [PictureText(name=one.name, text=as_text(one.facts.lines)) for one in self.looked if one.facts.lines]

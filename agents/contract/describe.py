@@ -63,6 +63,11 @@ class DescribeRequest(Frozen):
     frames: int = 6
     language: str | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether older versions know all that is asked for: they must be able to read the result too."""
+        return self.form == "description" and not self.mask and self.frames == 6 and self.language is None
+
 
 class PictureText(Frozen):
     """What is said of one picture, where each has its own; ``shortened``: the model's words were longer."""
@@ -95,7 +100,10 @@ class MaskedPicture(Frozen):
 
 
 class DescriptionResult(Result):
-    """A description, with the measured facts of each picture, and the text that was read in it (``texts``)."""
+    """A description, with the measured facts of each picture, the lines of text in it among them.
+
+    ``texts`` has these lines as one text a picture, where a form, a mask, frames or a language was asked for.
+    """
 
     facts: list[PictureFacts] = Field(default_factory=list)
     texts: list[PictureText] = Field(default_factory=list, exclude_if=unused)

@@ -137,6 +137,14 @@ def test_a_masked_picture_is_all_that_the_model_and_the_reader_get(model, run) -
     assert any("Faces" in note for note in result.notes)
 
 
+def test_a_plain_request_gets_what_older_versions_can_read(model, run) -> None:
+    result, _ = run(build_describe(model("A square.", profile=SEES)), request())
+    assert set(result.model_dump()) == {
+        *("text", "engine", "model", "usage", "finish_reason", "notes", "facts"),
+    }
+    assert result.facts[0].lines
+
+
 def test_the_language_is_asked_for(model, run) -> None:
     german = "Das Bild zeigt ein blaues Quadrat auf einem weißen Grund, und daneben steht eine Rechnung."
     scripted = model(german, profile=SEES)
