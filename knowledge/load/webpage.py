@@ -45,7 +45,7 @@ def load_webpage(data: bytes, name: str, limits: LoadLimits) -> Content:
     # Its log tells of every page without a main text; that is no error here.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     title = _title(tree)
-    _drop_hidden(tree)
+    drop_hidden(tree)
     found = extract(
         tree,
         output_format="markdown",
@@ -79,7 +79,7 @@ def _modified(tree: Any) -> datetime | None:
     return None
 
 
-def _drop_hidden(tree: Any) -> None:
+def drop_hidden(tree: Any) -> None:
     """Take out what no visitor sees: words for machines have no place in an answer for people."""
     for element in tree.xpath("//*[@hidden or @style or self::template or self::noscript]"):
         style = (element.get("style") or "").lower()

@@ -16,6 +16,7 @@ from knowledge.load.table import MAX_COLUMNS, sentence
 from knowledge.types import Section
 
 _MAX_CELLS = 20_000_000  # looked at, also empty ones: a file of a kilobyte may name cells at the sheet's far corner
+_MAX_WIDE = 50  # rows that reach beyond the most columns; a stray cell far right makes one of them
 
 
 def load_xlsx(data: bytes, name: str, limits: LoadLimits) -> Content:
@@ -34,7 +35,7 @@ def load_xlsx(data: bytes, name: str, limits: LoadLimits) -> Content:
     book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
     sections: list[Section] = []
     budget = _MAX_CELLS
-    rows = 0
+    rows = wide = 0
     try:
         for sheet in book.worksheets:
             sheet.reset_dimensions()  # what a file claims may be anything
@@ -43,15 +44,16 @@ def load_xlsx(data: bytes, name: str, limits: LoadLimits) -> Content:
             title = plain(sheet.title)
             for number, cells in enumerate(_rows(sheet), start=1):
                 budget -= len(cells) + 1
+                wide += len(cells) > MAX_COLUMNS
+                if budget < 0 or wide > _MAX_WIDE:
+                    raise _too_large(name, limits)
                 row = [_words(cell) for cell in cells]
                 while row and not row[-1]:
                     row.pop()
                 if not row:
-                    if budget < 0:
-                        raise _too_large(name, limits)
                     continue
                 rows += 1
-                if budget < 0 or rows > limits.max_rows or sum(map(bool, row)) > MAX_COLUMNS:
+                if rows > limits.max_rows or sum(map(bool, row)) > MAX_COLUMNS:
                     raise _too_large(name, limits)
                 place = f"{title}{SEPARATOR}row {number}"
                 if not header:
