@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agents.checks.orders import without_orders
 from agents.contract import Message
 from agents.generate import Answer, Tally
 from agents.prompts.chat import query_translation
@@ -34,7 +35,8 @@ def passage_language(passage: Passage) -> str:
     """The language of a passage: as its document says, else by its words; empty when neither tells."""
     if passage.language:
         return primary(passage.language)
-    found = detect(passage.text)
+    # An order in another language must not change how its passage is read.
+    found = detect(without_orders(passage.text))
     return found.language if found.sure else ""
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from agents.checks.markers import Sentence
 from agents.checks.numbers import foreign_numbers
+from agents.checks.orders import without_orders
 from agents.checks.quotes import find_quote
 from agents.checks.words import content_words, limits, negated_words
 from agents.contract import Citation
@@ -121,7 +122,7 @@ class QuotedGrounding:
     def _borne_out(self, claim: str, marker: int, quote: str) -> _Found | None:
         if not claim or not 1 <= marker <= len(self._passages):
             return None
-        text = self._passages[marker - 1].text
+        text = without_orders(self._passages[marker - 1].text)
         span = find_quote(quote, text)
         if span is None or len(content_words(span.text)) < _LEAST_QUOTE:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.checks.markers import Sentence, cited_markers, without_markers
+from agents.checks.orders import without_orders
 from agents.checks.support import SupportConfig, best_sentence, check_support
 from agents.contract import Citation
 from agents.prompts.chat import NO_ANSWER
@@ -23,6 +24,8 @@ class Grounding:
         self, passages: Sequence[Passage], config: SupportConfig | None = None, *, find_markers: bool = True
     ) -> None:
         self._passages = list(passages)
+        # Of the same length as the passages, so that spans in them are spans in those.
+        self._evidence = [without_orders(passage.text) for passage in self._passages]
         self._config = config or SupportConfig()
         self._find_markers = find_markers
         self._withheld = self._marked = self._cut = 0
@@ -69,21 +72,21 @@ class Grounding:
     def _supported(self, claim: str, markers: Sequence[int]) -> bool:
         if not markers or any(not 1 <= marker <= len(self._passages) for marker in markers):
             return False
-        cited = [self._passages[marker - 1].text for marker in markers]
+        cited = [self._evidence[marker - 1] for marker in markers]
         return check_support(_without_list_mark(claim), cited, self._config).supported
 
     def _passage_of(self, claim: str) -> int:
         """The number of the passage that bears a claim out best by itself; 0 when none does."""
         verdicts = [
-            (check_support(_without_list_mark(claim), [passage.text], self._config), -number)
-            for number, passage in enumerate(self._passages, 1)
+            (check_support(_without_list_mark(claim), [text], self._config), -number)
+            for number, text in enumerate(self._evidence, 1)
         ]
         borne_out = [(verdict.coverage, number) for verdict, number in verdicts if verdict.supported]
         return -max(borne_out)[1] if borne_out else 0
 
     def _citation(self, claim: str, marker: int, answer_start: int) -> Citation:
         passage = self._passages[marker - 1]
-        span = best_sentence(claim, passage.text)
+        span = best_sentence(claim, self._evidence[marker - 1])
         return Citation(
             marker=marker,
             passage_id=passage.id,
