@@ -139,6 +139,22 @@ def test_redirects_out_of_the_site_are_not_followed(web, to) -> None:
     assert isinstance(seen["/loop"], Missed)
 
 
+def test_redirects_keep_to_the_site_and_its_robots(web) -> None:
+    web.pages["/robots.txt"] = _reply(b"User-agent: *\nDisallow: /private\n", "text/plain")
+    web.sitemap("/moved", "/hidden", "/near")
+    other = f"http://localhost:{web.host.rpartition(':')[2]}/elsewhere"
+    for path, to in (("/moved", other), ("/hidden", "/private/b"), ("/near", "/here")):
+        web.pages[path] = _reply(b"", status=301, location=to)
+    for path in ("/elsewhere", "/private/b", "/here"):
+        web.page(path, "words")
+    visit = Visit()
+    rules = Rules.parse(f"{web.host},{other.split('/')[2]}", plain=True)
+    seen = {type(one): one for one in crawl(web.base, rules=rules, visit=visit, limits=SiteLimits(**FAST))}
+    assert seen[Found].source == f"{web.base}/here", "the address where the redirects end"
+    assert Missed in seen
+    assert not {"/elsewhere", "/private/b"} & set(web.paths())
+
+
 def test_private_addresses_are_refused_before_anything_is_asked(web) -> None:
     for url in (web.base, "http://localhost/", "https://10.0.0.1/", "https://[::1]/", "http://169.254.169.254/"):
         with pytest.raises(AddressRefused):
