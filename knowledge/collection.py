@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from knowledge.rank.neighbours import Place
 from knowledge.types import Filters, Passage
 from knowledge.words.index import Entry
 
@@ -89,6 +90,33 @@ class Collection:
             for (id_, text, about, made), fit in zip(rows, served, strict=True)
             if fit
         }
+
+    def places(self, passages: Sequence[Passage]) -> dict[str, Place]:
+        """Where passages stand among their neighbours, by id; those that are gone are left out."""
+        if not passages:
+            return {}
+        with self._border():
+            found = self._raw.get(ids=[passage.id for passage in passages], include=["metadatas"])
+        about = dict(zip(found["ids"], found["metadatas"] or [], strict=True))
+        return {one.id: _place(one, about[one.id]) for one in passages if one.id in about}
+
+    def beside(self, wanted: Sequence[tuple[str, int]]) -> list[Place]:
+        """The passages of these sources at these places in them; without a score."""
+        if not wanted:
+            return []
+        each: list[Metadata] = [{"$and": [{"source": source}, {"ordinal": ordinal}]} for source, ordinal in wanted]
+        with self._border():
+            found = self._raw.get(
+                where=each[0] if len(each) == 1 else {"$or": each},  # type: ignore[arg-type,dict-item]  # as above
+                include=["documents", "metadatas"],
+            )
+        rows = list(zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True))
+        served = _served([about for _, _, about in rows])
+        return [
+            _place(self._passage(id_, text, about, 0.0), about)
+            for (id_, text, about), fit in zip(rows, served, strict=True)
+            if fit
+        ]
 
     def words(self, query: str, top_k: int, filters: Filters | None = None) -> list[str] | None:
         """The ids of the passages that hold a query's words, best first; None where there is no word index."""
@@ -207,6 +235,12 @@ def _served(found: Sequence[Metadata]) -> list[bool]:
     ]
 
 
+def _place(passage: Passage, about: Metadata) -> Place:
+    gap = about.get("gap")
+    section, ordinal = int(about.get("section", 0)), int(about.get("ordinal", 0))
+    return Place(passage, section, ordinal, None if gap is None else str(gap))
+
+
 def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
@@ -239,6 +273,7 @@ def _metadata(split: Split, common: Metadata) -> dict[str, Any]:
         "page": passage.page,
         "line": passage.line,
         "language": passage.language or None,
+        "gap": split.gap,
         # A number: Chroma compares nothing else by size.
         "modified": None if passage.modified is None else passage.modified.timestamp(),
     }

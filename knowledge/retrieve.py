@@ -18,12 +18,16 @@ class CollectionRetriever:
         store: The tenant's.
         collection: Its name.
         filters: Which passages may be found.
+        notes: Where to put what people must know of how it was searched, each once.
     """
 
-    def __init__(self, store: Store, collection: str, filters: Filters | None = None) -> None:
+    def __init__(
+        self, store: Store, collection: str, filters: Filters | None = None, notes: list[str] | None = None
+    ) -> None:
         self._store = store
         self._collection = collection
         self._filters = filters
+        self._notes = [] if notes is None else notes
 
     def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:
         """The passages that answer ``query`` best, best first; empty when the collection or the query is.
@@ -35,4 +39,6 @@ class CollectionRetriever:
             CollectionInvalid: when another embedding model made it.
             StoreUnavailable: when Chroma's server does not answer.
         """
-        return self._store.find(self._collection, query, top_k, self._filters, before).passages
+        found = self._store.find(self._collection, query, top_k, self._filters, before)
+        self._notes += [note for note in found.notes if note not in self._notes]
+        return found.passages

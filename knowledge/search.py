@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from knowledge.rank.neighbours import readable
+from knowledge.rank.repeats import distinct
 from knowledge.types import Filters, Found, Passage
 from knowledge.words.terms import query_terms, terms
 
@@ -58,7 +60,7 @@ def ask(embedder: Embedder, query: str, before: Sequence[str] = ()) -> Asked:
 
 
 def search(collection: Collection, asked: Asked, top_k: int, filters: Filters | None = None) -> Found:
-    """The passages that answer a query best; identical texts (a notice on every page) count once.
+    """The passages that answer a query best: repeated texts once, neighbours put together.
 
     Args:
         collection: Where.
@@ -80,11 +82,12 @@ def search(collection: Collection, asked: Asked, top_k: int, filters: Filters | 
         coded = _with_codes(asked.text, [known[id_] for id_ in rankings[0]])
         weights = [1.0, *([_WORDS / len(rankings)] * len(rankings)), 1.0]
         best = fuse([[passage.id for passage in near], *rankings, coded], weights)
-        distinct = _distinct(known[id_] for id_ in best)
+        once = distinct(known[id_] for id_ in best[:wanted])
         # Ask for more only while duplicates took the places of others.
-        if len(distinct) >= top_k or len(looked_at) < wanted or wanted >= _MOST:
+        if len(once) >= top_k or len(looked_at) < wanted or wanted >= _MOST:
             silent = collection.has_words and None in by_words
-            return Found(passages=_scored(collection, asked, distinct[:top_k]), notes=[NO_WORDS] if silent else [])
+            found = readable(collection, _scored(collection, asked, once[:top_k]))
+            return Found(passages=found, notes=[NO_WORDS] if silent else [])
         wanted *= 4
 
 
@@ -113,13 +116,6 @@ def _with_codes(query: str, passages: Sequence[Passage]) -> list[str]:
     if not codes:
         return []
     return [one.id for one in passages if codes <= set(terms(f"{one.title}\n{one.heading}\n{one.text}"))]
-
-
-def _distinct(passages: Iterable[Passage]) -> list[Passage]:
-    first: dict[str, Passage] = {}
-    for passage in passages:
-        first.setdefault(" ".join(passage.text.split()), passage)
-    return list(first.values())
 
 
 def _where(collection: Collection, filters: Filters) -> Mapping[str, Any] | None:

@@ -15,6 +15,7 @@ SPLITTER_VERSION = "2"
 PASSAGE_TOKENS = 200
 HEADER_TOKENS = 50
 _MARKERS = 2
+_LONGEST_GAP = 40
 _CHARACTERS_A_TOKEN = 8
 # What belongs to the letter before it, in scripts whose words a cut may fall into: accents and vowel signs of Hebrew,
 # Arabic, India, Thailand and their neighbours, voicing marks of kana, joiners and variants of emoji.
@@ -53,12 +54,15 @@ class Split:
         embed_text: What is embedded: title and heading above the text (hit@1 .933 against .890 for the text alone).
         section: Number of the section that ``passage.start`` and ``end`` count in.
         ordinal: The passage's place in the document.
+        gap: What stands between the passage before it in its section and it, so that both can be put together
+            again; None for the first, and where it is long (a table's rule).
     """
 
     passage: Passage
     embed_text: str
     section: int
     ordinal: int
+    gap: str | None = None
 
 
 def split(document: Document, count_tokens: CountTokens, max_tokens: int = 256) -> list[Split]:
@@ -77,13 +81,16 @@ def split(document: Document, count_tokens: CountTokens, max_tokens: int = 256) 
     for number, section in enumerate(document.sections):
         header = _header(document.title, section.heading, count_tokens)
         room = max_tokens - _MARKERS - count_tokens([header])[0]
+        behind: int | None = None
         for start, end in _spans(section.text, count_tokens, min(PASSAGE_TOKENS, room)):
+            gap = None if behind is None or start - behind > _LONGEST_GAP else section.text[behind:start]
+            behind = end
             text = section.text[start:end]
             embed_text = f"{header}\n{text}" if header else text
             times = seen[embed_text]
             seen[embed_text] += 1
             passage = _passage(document, section, start, end, f"{embed_text}\x00{times}")
-            splits.append(Split(passage, embed_text, number, len(splits)))
+            splits.append(Split(passage, embed_text, number, len(splits), gap))
     return splits
 
 

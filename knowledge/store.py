@@ -78,11 +78,11 @@ class Store:
             return Found(passages=[])
         return search(found, ask(self.embedder, query, before), top_k, filters)
 
-    def retriever(self, collection: str, filters: Filters | None = None) -> Retriever:
-        """What agents take. Nothing is asked of the server yet."""
+    def retriever(self, collection: str, filters: Filters | None = None, notes: list[str] | None = None) -> Retriever:
+        """What agents take. Nothing is asked of the server yet; ``notes`` gathers what people must know of searches."""
         from knowledge.retrieve import CollectionRetriever
 
-        return CollectionRetriever(self, collection, filters)
+        return CollectionRetriever(self, collection, filters, notes)
 
     def open(self, collection: str) -> Collection:
         """A collection that exists.

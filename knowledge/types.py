@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Frozen(BaseModel):
@@ -74,13 +74,18 @@ class Filters(Frozen):
     """Which passages may be found; what is empty does not restrict.
 
     ``under`` are beginnings of sources (a folder, a site); times compare with a passage's ``modified``, and passages
-    without one are left out where a time is asked for.
+    without one are left out where a time is asked for. A time without a zone is UTC.
     """
 
-    languages: tuple[str, ...] = ()
-    under: tuple[str, ...] = ()
+    languages: tuple[str, ...] = Field(default=(), max_length=50)
+    under: tuple[str, ...] = Field(default=(), max_length=50)
     since: datetime | None = None
     until: datetime | None = None
+
+    @field_validator("since", "until")
+    @classmethod
+    def _with_zone(cls, moment: datetime | None) -> datetime | None:
+        return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
     @property
     def empty(self) -> bool:

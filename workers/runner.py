@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from agents.checkpoints import Checkpoints
     from agents.contract import Site
-    from knowledge.types import Filters, Retriever
+    from knowledge.types import Retriever
     from tools.pictures import PictureLimits
 
 
@@ -71,11 +71,14 @@ class Runner:
             PhiqError: whatever keeps the job from being done.
         """
         uri = EngineURI.parse(job.model or self._settings.model)
-        for chunk in self._chunks(job, uri, stop, checkpoints):
+        notes: list[str] = []
+        for chunk in self._chunks(job, uri, stop, checkpoints, notes):
             if stop.is_set():
                 raise Interrupted
             if chunk.result is not None:
-                chunk = chunk.model_copy(update={"result": self._signed(chunk.result, job, uri)})
+                signed = self._signed(chunk.result, job, uri)
+                noted = signed.model_copy(update={"notes": [*signed.notes, *notes]})
+                chunk = chunk.model_copy(update={"result": noted})
             yield chunk
         if stop.is_set():
             raise Interrupted
@@ -93,7 +96,12 @@ class Runner:
         self._have.close()
 
     def _chunks(
-        self, job: Job, uri: EngineURI, stop: threading.Event, checkpoints: Checkpoints | None
+        self,
+        job: Job,
+        uri: EngineURI,
+        stop: threading.Event,
+        checkpoints: Checkpoints | None,
+        notes: list[str],
     ) -> Iterator[Chunk]:
         match job:
             case EmbedJob():
@@ -108,17 +116,22 @@ class Runner:
                 yield from self._ingest(job, stop, checkpoints)
             case _:
                 with tracing.span(f"chain {job.kind}"):
-                    chain, value = self._chain(job, uri, stop, checkpoints)
+                    chain, value = self._chain(job, uri, stop, checkpoints, notes)
                     if self._have.loads_first(uri):
                         yield Chunk(progress=Progress(done=0, note=f"loading {uri}"))
                     yield from chain.stream(value)
 
     def _chain(
-        self, job: Job, uri: EngineURI, stop: threading.Event, checkpoints: Checkpoints | None
+        self,
+        job: Job,
+        uri: EngineURI,
+        stop: threading.Event,
+        checkpoints: Checkpoints | None,
+        notes: list[str],
     ) -> tuple[Runnable[Any, Chunk], Any]:
         """The chain for a job and its input; imports only the one that is needed."""
         if uri.scheme == "extractive":
-            return self._extractive(job)
+            return self._extractive(job, notes)
         model = self._have.registry.get(str(uri)).chat_model(job.options, stop, batch=job.lane is Lane.BATCH)
         if tracing.on():
             from workers.sight.chains import traced_model
@@ -139,7 +152,7 @@ class Runner:
                 config = ChatConfig()
                 if own := self._have.calibration(job.tenant, collection):
                     config = replace(config, calibration=own)
-                retriever = self._retriever(job.tenant, collection, job.input.filters)
+                retriever = self._retriever(job, collection, notes)
                 return build_chat(model, retriever, config, checkpoints), job.input
             case SummarizeJob():
                 from agents.summarize import build_summarize
@@ -161,7 +174,7 @@ class Runner:
                 return build_complete(model, checkpoints), job.input
         raise AssertionError(job.kind)
 
-    def _extractive(self, job: Job) -> tuple[Runnable[Any, Chunk], Any]:
+    def _extractive(self, job: Job, notes: list[str]) -> tuple[Runnable[Any, Chunk], Any]:
         asked = job.options.model_dump(exclude_defaults=True)
         if asked and job.kind not in ("translate", "complete"):
             raise OptionUnsupported(
@@ -178,7 +191,7 @@ class Runner:
                         "The extractive engine answers from documents; a chat without them needs a generative model.",
                         hint="Name a collection, or a model: phiq models list",
                     )
-                retriever = self._retriever(job.tenant, job.input.collection, job.input.filters)
+                retriever = self._retriever(job, job.input.collection, notes)
                 own = self._have.calibration(job.tenant, job.input.collection)
                 config = ChatConfig(calibration=own) if own else None
                 return build_chat(retriever, self._have.embedder, config), job.input
@@ -202,8 +215,9 @@ class Runner:
                 return build_complete(), job.input
         raise AssertionError(job.kind)
 
-    def _retriever(self, tenant: str, collection: str, filters: Filters | None) -> Retriever:
-        retriever = self._have.store(tenant).retriever(collection, filters)
+    def _retriever(self, job: ChatJob, collection: str, notes: list[str]) -> Retriever:
+        """What finds a chat's passages; ``notes`` gathers what people must know of the searches."""
+        retriever = self._have.store(job.tenant).retriever(collection, job.input.filters, notes)
         if tracing.on():
             from workers.sight.chains import TracedRetriever
 

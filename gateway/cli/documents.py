@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.command import command
+from gateway.cli.filters import Languages, Since, Under, Until, filters
 from gateway.cli.io import Io
 from gateway.cli.sites import ingest_sites, is_site
 
@@ -77,13 +78,18 @@ def search(
     query: Annotated[list[str], typer.Argument(help="What to look for.")],
     collection: Collection = "default",
     top: Annotated[int, typer.Option("--top", "-n", help="How many passages.", min=1, max=100)] = 5,
+    languages: Languages = None,
+    under: Under = None,
+    since: Since = None,
+    until: Until = None,
 ) -> None:
     """Find the passages nearest to a question."""
     from gateway.cli.connection import connect
     from gateway.cli.follow import conclude, follow
 
     words = " ".join(query)
-    job = connect().submit("search", words, collection=collection, top_k=top, metadata={"name": words[:200]})
+    wanted = {"collection": collection, "top_k": top, "filters": filters(languages, under, since, until)}
+    job = connect().submit("search", words, **wanted, metadata={"name": words[:200]})
     conclude(io, follow(io, job, text=False), with_text=True)
 
 

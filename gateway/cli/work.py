@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.command import command
+from gateway.cli.filters import Languages, Since, Under, Until, filters
 from gateway.cli.io import Io
 from gateway.cli.options import GENERATION, JOB
 
@@ -31,6 +32,10 @@ def ask(
     no_documents: Annotated[bool, typer.Option("--no-documents", help="Let the model answer from itself.")] = False,
     passages: Annotated[int, typer.Option(help="How many passages to look at.", min=1, max=50)] = 5,
     system: Annotated[str | None, typer.Option(help="How the model should behave.")] = None,
+    languages: Languages = None,
+    under: Under = None,
+    since: Since = None,
+    until: Until = None,
 ) -> None:
     """Answer a question from your documents, with citations.
 
@@ -44,7 +49,8 @@ def ask(
     bad: list[Unreadable] = []
     found = texts(question or [], client.settings.max_job_bytes, words="never" if files else "always", bad=bad)
     before = [{"role": "system", "content": system}] if system else []
-    fields = {"collection": None if no_documents else collection, "top_k": passages}
+    fields: dict[str, Any] = {"collection": None if no_documents else collection, "top_k": passages}
+    fields["filters"] = filters(languages, under, since, until)
     wanted = [Wanted("chat", one.name, [*before, {"role": "user", "content": one.text}], fields) for one in found]
     dispatch(io, client, wanted, shared, bad)
 

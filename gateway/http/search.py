@@ -13,7 +13,7 @@ from gateway.client import raise_for_state
 from gateway.http import problems, reach
 from gateway.http.depends import FanoutDep, ServiceDep, allow
 from knowledge.errors import ServiceError
-from knowledge.types import Passage
+from knowledge.types import Filters, Passage
 from workers.access.principal import Principal
 from workers.jobs import SearchJob
 
@@ -41,6 +41,7 @@ class SearchRequest(BaseModel):
     query: str = Field(min_length=1, max_length=100_000)
     collection: str = Field(default="default", min_length=1, max_length=128)
     top_k: int = Field(default=5, ge=1, le=100, description="how many passages")
+    filters: Filters | None = Field(default=None, description="which passages may be found; null: all")
 
 
 class SearchAnswer(BaseModel):
@@ -49,6 +50,7 @@ class SearchAnswer(BaseModel):
     id: str = Field(description="of the job that looked")
     collection: str
     data: list[Passage]
+    notes: list[str] = Field(default_factory=list, description="what people must know of how it was searched")
 
 
 @router.post("", responses=problems.responses(404, 413))
@@ -60,7 +62,7 @@ async def search(
 ) -> SearchAnswer:
     """Find the passages nearest to a question."""
     reach.may_use(who, wanted.collection)
-    asked = SearchInput(query=wanted.query, collection=wanted.collection, top_k=wanted.top_k)
+    asked = SearchInput(query=wanted.query, collection=wanted.collection, top_k=wanted.top_k, filters=wanted.filters)
     job = SearchJob(input=asked, tenant=who.tenant, expires_in=SECONDS, deadline=2 * SECONDS)
     submitted = await run_in_threadpool(service.submit, job)
     await fanout.await_end(submitted.id, who.tenant, SECONDS)
@@ -75,4 +77,6 @@ async def search(
         )
     raise_for_state(record)
     made = record.result or {}
-    return SearchAnswer(id=record.id, collection=wanted.collection, data=made.get("passages", []))
+    return SearchAnswer(
+        id=record.id, collection=wanted.collection, data=made.get("passages", []), notes=made.get("notes", [])
+    )

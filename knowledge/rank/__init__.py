@@ -1,0 +1,1 @@
+"""From candidates to what is shown: repeated texts once, neighbours put together."""
