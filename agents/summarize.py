@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agents.budget import Budget
 from agents.checkpoints import Checkpoints, NoCheckpoints
-from agents.checks.claims import check_summary
+from agents.checks.claims import Claim, check_summary
 from agents.complete import CUT_OFF
 from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryIssue, SummaryResult
 from agents.errors import ContextOverflow, ModelMisbehaved
@@ -16,6 +16,7 @@ from agents.generate import Answer, Tally, empty_answer, read_filled, trimmed
 from agents.parts import Part, partition
 from agents.prompts import summarize as prompts
 from agents.runnable import as_runnable
+from agents.sections import sections, shares
 from knowledge.errors import DocumentEmpty
 from tools.sentences import split_sentences
 
@@ -83,7 +84,8 @@ class _Summary:
         self._checkpoints = checkpoints
         self._config = config
         self._texts = [text for text in request.texts if text.text.strip()]
-        self._wish = prompts.Wish(request.sentences, request.focus, request.language)
+        self._wish = prompts.Wish(request.about, request.focus, request.language, request.form, len(self._texts))
+        self._form = request.form
         self._budget = Budget(model)
         self._tally = Tally()
         self._done = self._total = self._cut = 0
@@ -96,7 +98,7 @@ class _Summary:
             return
         summaries = yield from self._map()
         parts, rounds = len(summaries), 1
-        while not self._budget.fits(messages := prompts.merge(summaries, self._wish, self._wish.sentences)):
+        while not self._budget.fits(messages := prompts.merge(summaries, self._wish, self._wish.sentences, last=True)):
             rounds += 1
             summaries = yield from self._merge(summaries, rounds)
         yield from self._finish(messages, Coverage(parts=parts, parts_read=parts, rounds=rounds, sentences=sentences))
@@ -164,16 +166,22 @@ class _Summary:
         if self._total:
             yield self._progress("writing the summary")
         text = ""
+        # A shown word can't be taken back: what may be asked for again is held until it has been checked.
+        held = self._wish.language is not None or self._form != "paragraph"
         for _ in range(2):
             answer = Answer(self._model, messages, self._checkpoints)
             for piece in trimmed(answer):
                 text += piece
-                yield Chunk(delta=piece)
+                if not held:
+                    yield Chunk(delta=piece)
             self._tally.add(answer)
             if text:
                 break
         else:
             raise empty_answer("the summary")
+        if held:
+            text, answer = self._better(messages, text, answer)
+            yield Chunk(delta=text)
         if self._cut:
             steps = f"{self._cut} of {self._done} summaries of parts"
             self._tally.note(f"{steps} were cut off at the model's limit: allow it more tokens (max_tokens).")
@@ -188,17 +196,45 @@ class _Summary:
             style="abstractive",
             coverage=coverage,
             issues=issues,
+            sections=sections(text) if self._form in ("minutes", "handover") else [],
+            sources=shares(text, [(one.name, one.text) for one in self._texts]) if len(self._texts) > 1 else [],
         )
+        left_out = [one.name for one in result.sources if not one.kept]
+        if left_out:
+            result.notes.append(f"Nothing of the summary rests mainly on: {', '.join(left_out)}.")
+        if self._form in ("minutes", "handover") and not result.sections:
+            result.notes.append("The model did not keep to the headings asked for: there are no sections.")
         progress = Progress(done=self._total, total=self._total) if self._total else None
         yield Chunk(progress=progress, result=result)
 
-    def _issues(self, text: str, *, cut: bool) -> list[SummaryIssue]:
-        """What the checks find, and notes that say so."""
+    def _better(self, messages: list[BaseMessage], text: str, answer: Answer) -> tuple[str, Answer]:
+        """The answer, or that to a second asking where the first has the wrong language or numbers of its own."""
+        claims = [claim for claim in self._claims(text) if claim.kind in ("language", "number")]
+        if not claims:
+            return text, answer
+        wrong = "; ".join(dict.fromkeys(claim.detail for claim in claims))
+        second = Answer(self._model, prompts.again(messages, wrong), self._checkpoints)
+        other = "".join(trimmed(second))
+        self._tally.add(second)
+
+        def badness(said: str) -> tuple[bool, int]:
+            found = self._claims(said)
+            return any(claim.kind == "language" for claim in found), len(found)
+
+        if other and badness(other) < badness(text):
+            return other, second
+        return text, answer
+
+    def _claims(self, text: str) -> list[Claim]:
         # The names of texts are in the prompt: a summary may name them.
         source = "\n".join(f"{one.name}\n{one.text}" for one in self._texts)
+        return check_summary(text, source, self._wish.language or "")
+
+    def _issues(self, text: str, *, cut: bool) -> list[SummaryIssue]:
+        """What the checks find, and notes that say so."""
         found = [
             SummaryIssue(problem=claim.kind, detail=claim.detail, start=claim.start, end=claim.end)
-            for claim in check_summary(text, source, self._wish.language or "")
+            for claim in self._claims(text)
             if not (cut and claim.kind == "cut_off")  # said already
         ]
         for kinds, what in _TELL:

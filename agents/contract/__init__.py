@@ -20,7 +20,16 @@ from agents.contract.describe import (
 )
 from agents.contract.ingest import FileReport, IngestFile, IngestInput, IngestResult, Site
 from agents.contract.others import CompleteInput, CompletionResult, EmbedInput, EmbedResult, SearchInput, SearchResult
-from agents.contract.summarize import Coverage, SourceText, SummarizeInput, SummaryIssue, SummaryResult
+from agents.contract.summarize import (
+    Coverage,
+    SourceText,
+    SummarizeInput,
+    SummaryIssue,
+    SummaryPoint,
+    SummaryResult,
+    SummarySection,
+    SummarySource,
+)
 from agents.contract.translate import SegmentIssue, TranslateInput, TranslationResult
 
 __all__ = [
@@ -61,7 +70,10 @@ __all__ = [
     "SourceText",
     "SummarizeInput",
     "SummaryIssue",
+    "SummaryPoint",
     "SummaryResult",
+    "SummarySection",
+    "SummarySource",
     "Text",
     "Tool",
     "ToolCall",

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from agents.checks.words import content_words
-from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryResult
+from agents.contract import Chunk, Coverage, Progress, SummarizeInput, SummaryResult, SummarySection
 from agents.errors import NeedsModel
+from agents.extractive.cues import CUES_NOTE, headed, when
 from agents.extractive.rank import RankConfig, key_sentences
 from agents.extractive.vectors import embed
 from agents.runnable import as_runnable
+from agents.sections import sections, shares
 from tools.sentences import split_sentences
 
 if TYPE_CHECKING:
@@ -80,16 +82,48 @@ def _summarize(request: SummarizeInput, embeddings: Embeddings, config: RankConf
         read.append(embed(embeddings, [sentence.text for sentence in sentences[at : at + _STEP]]))
         yield Chunk(progress=Progress(done=min(at + _STEP, len(sentences)), total=len(sentences), note="sentences"))
     chosen = list(range(len(sentences)))
-    if len(sentences) > request.sentences:
+    if len(sentences) > request.about:
         focus = None if request.focus is None else embed(embeddings, [request.focus])[0]
         weights = _weights(sentences) if turns else None
-        chosen = key_sentences(np.concatenate(read), request.sentences, config, focus, weights)
+        vectors = np.concatenate(read)
+        chosen = []
+        for places, count in _quotas(sentences, request.about, shared=focus is None):
+            more = None if weights is None else weights[places]
+            chosen += [int(places[at]) for at in key_sentences(vectors[places], count, config, focus, more)]
     text = ""
+    if request.form in ("minutes", "handover"):
+        text = headed(request.form, [one.text for one in sentences], chosen)
+        yield Chunk(delta=text)
+        chosen = []
+    bullet = "- " if request.form == "bullets" else ""
     for at in chosen:
-        delta = f"{_glue(sentences, chosen, at, turns) if text else ''}{sentences[at].text}"
+        glue = "\n" if bullet else _glue(sentences, chosen, at, turns) if text else ""
+        said = " ".join(sentences[at].text.split()) if bullet else sentences[at].text
+        delta = f"{glue if text else ''}{bullet}{said}"
         text += delta
         yield Chunk(delta=delta)
     yield Chunk(result=_result(request, text, len(sentences), turns))
+
+
+def _quotas(sentences: list[_Sentence], count: int, *, shared: bool) -> list[tuple[NDArray[np.int64], int]]:
+    """Which sentences to choose among and how many: each text has one at least where the count allows it.
+
+    The rest go by the root of a text's length, so that a long one does not take all. With a focus nothing is shared
+    out: what is near to it may stand in one text.
+    """
+    import numpy as np
+
+    sources = np.array([one.source for one in sentences])
+    groups = [np.flatnonzero(sources == source) for source in np.unique(sources)]
+    if not shared or len(groups) < 2 or count < len(groups):
+        return [(np.arange(len(sentences)), count)]
+    given = [1] * len(groups)
+    while sum(given) < min(count, len(sentences)):
+        wants = [
+            np.sqrt(len(group)) / have if have < len(group) else 0.0 for group, have in zip(groups, given, strict=True)
+        ]
+        given[int(np.argmax(wants))] += 1
+    return list(zip(groups, given, strict=True))
 
 
 def _weights(sentences: list[_Sentence]) -> NDArray[np.float32]:
@@ -112,13 +146,33 @@ def _result(request: SummarizeInput, text: str, sentences: int, turns: bool) -> 
     notes = [NO_MODEL]
     if turns:
         notes.append(KEY_TURNS)
-    if sentences <= request.sentences:
+    found = []
+    if request.form in ("minutes", "handover"):
+        notes.append(CUES_NOTE)
+        found = [_dated(section, turns) for section in sections(text)]
+    elif sentences <= request.about:
         notes.append("The text is no longer than the summary may be; it is given whole.")
     style: Literal["key_turns", "key_sentences"] = "key_turns" if turns else "key_sentences"
     parts = len(request.texts)
     return SummaryResult(
-        text=text, style=style, coverage=Coverage(parts=parts, parts_read=parts, sentences=sentences), notes=notes
+        text=text,
+        style=style,
+        coverage=Coverage(parts=parts, parts_read=parts, sentences=sentences),
+        notes=notes,
+        sections=found,
+        sources=shares(text, [(one.name, one.text) for one in request.texts]) if parts > 1 else [],
     )
+
+
+def _dated(section: SummarySection, turns: bool) -> SummarySection:
+    if section.heading != "actions":
+        return section
+    # Outside of a conversation, what stands before a colon is nobody who speaks.
+    points = [
+        point.model_copy(update={"when": point.when or when(point.text), "who": point.who if turns else ""})
+        for point in section.points
+    ]
+    return section.model_copy(update={"points": points})
 
 
 def _glue(sentences: list[_Sentence], chosen: list[int], at: int, turns: bool) -> str:

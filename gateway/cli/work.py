@@ -63,6 +63,10 @@ def summarize(
     sentences: Annotated[int, typer.Option(help="About how long.", min=1, max=50)] = 5,
     language: Annotated[str | None, typer.Option(help="Language of the summary, such as de.")] = None,
     together: Annotated[bool, typer.Option("--together", help="One summary of all files.")] = False,
+    form: Annotated[
+        str, typer.Option("--style", help="paragraph, line, bullets, minutes (of a meeting), handover (of a ticket).")
+    ] = "paragraph",
+    length: Annotated[str | None, typer.Option(help="short, medium or long; goes before --sentences.")] = None,
 ) -> None:
     """Summarize files; each gets its own summary."""
     from gateway.cli.connection import connect
@@ -72,7 +76,7 @@ def summarize(
     client = connect()
     bad: list[Unreadable] = []
     found = texts(files or [], client.settings.max_file_bytes, bad=None if together else bad)
-    fields = {"focus": focus, "sentences": sentences, "language": language}
+    fields = {"focus": focus, "sentences": sentences, "language": language, "form": form, "length": length}
     groups = [found] if together else [[one] for one in found]
     wanted = [
         Wanted("summarize", group[0].name, [{"text": one.text, "name": one.name} for one in group], fields)

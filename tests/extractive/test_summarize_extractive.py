@@ -240,3 +240,41 @@ def test_key_turns_say_something_and_come_early(embeddings) -> None:
     ]
     assert _run(embeddings, "\n".join(turns), sentences=1).text == turns[2]
     assert turns[0] not in _run(embeddings, "\n".join(turns), sentences=3).text
+
+
+def test_bullets_and_a_line_are_the_texts_own_sentences(embeddings: Any) -> None:
+    lines = _run(embeddings, REPORT, form="bullets", length="short").text.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("- ") and line[2:] in _plain(REPORT) for line in lines)
+    assert _plain(_run(embeddings, REPORT, form="line").text) in _plain(REPORT)
+
+
+def test_minutes_find_decisions_and_actions_by_their_words(embeddings: Any) -> None:
+    said = "Ben: We agreed to drop the old page.\nCarla: I'll inform the supplier by Friday.\n"
+    result = _run(embeddings, MEETING + said, form="minutes", length="short")
+    found = {section.heading: section.points for section in result.sections}
+    assert [point.text for point in found["decisions"]] == ["Ben: We agreed to drop the old page."]
+    action = found["actions"][-1]
+    assert (action.who, action.when) == ("Carla", "Friday")
+    assert all(result.text[point.start : point.end] == point.text for points in found.values() for point in points)
+    assert any("verbatim" in note for note in result.notes)
+
+
+def test_a_hand_over_says_what_was_tried_and_what_is_next(embeddings: Any) -> None:
+    ticket = (
+        "Customer: The printer shows error E42 on every page since Monday.\n"
+        "Agent: I restarted the print server.\nCustomer: It still shows the error.\n"
+        "Agent: We will call back with the supplier's answer.\n"
+    )
+    result = _run(embeddings, ticket, form="handover", length="short")
+    found = {section.heading: [point.text for point in section.points] for section in result.sections}
+    assert found["tried"] == ["Agent: I restarted the print server."]
+    assert found["state"] == ["Customer: It still shows the error."]
+    assert found["next_step"] == ["Agent: We will call back with the supplier's answer."]
+
+
+def test_each_of_several_texts_has_its_share(embeddings: Any) -> None:
+    other = "The canteen opens at eight. Soup is served every day. Bread is baked on Mondays and sold out by noon."
+    result = _run(embeddings, REPORT, other, sentences=3)
+    assert [one.name for one in result.sources] == ["t0", "t1"]
+    assert all(one.kept for one in result.sources)
