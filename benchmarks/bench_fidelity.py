@@ -166,7 +166,7 @@ class Given:
     def __init__(self, passages: list[Passage]) -> None:
         self._passages = passages
 
-    def retrieve(self, query: str, top_k: int = 5, **_: Any) -> list[Passage]:  # noqa: ARG002 - what is found is given
+    def retrieve(self, query: str, top_k: int = 5, before: Sequence[str] = ()) -> list[Passage]:  # noqa: ARG002 - what is found is given
         return self._passages[:top_k]
 
 
