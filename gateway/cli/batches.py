@@ -28,9 +28,6 @@ TASK: dict[str, Any] = {
     "focus": Annotated[str | None, typer.Option(help="summarize: a question that it should answer.")],
     "sentences": Annotated[int | None, typer.Option(help="summarize: about how long.", min=1, max=50)],
     "language": Annotated[str | None, typer.Option(help="summarize: language of the summary, such as de.")],
-    "form": Annotated[
-        str | None, typer.Option("--style", help="summarize: paragraph, line, bullets, minutes or handover.")
-    ],
     "length": Annotated[str | None, typer.Option(help="summarize: short, medium or long.")],
     "target": Annotated[str | None, typer.Option("--to", help="translate: the language to translate to.")],
     "source": Annotated[str | None, typer.Option("--from", help="translate: the language of the text, if known.")],
