@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 UPGRADE ?=
+# Processes that share the tests; most of them wait for servers.
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +31,7 @@ demo: $(READY)  ## start everything in a temporary folder and show what it does 
 	@$(BIN)/phiq demo
 
 test: $(READY)  ## run the tests (needs no network)
-	$(BIN)/python -m pytest -m "not extras"
+	$(BIN)/python -m pytest -m "not extras" -n $(WORKERS) --dist loadfile
 
 test-extras: $(EXTRAS_READY)  ## compare with sentence-transformers, in .venv-extras with torch (about 2 GB)
 	$(EXTRAS)/bin/python -m pytest tests/extras
