@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as ChromaCollection
     from numpy.typing import NDArray
 
+    from knowledge.embed.base import Embedder
     from knowledge.split import Split
     from knowledge.words.mirror import Mirror
 
@@ -39,11 +40,13 @@ class Collection:
         raw: ChromaCollection,
         border: Callable[[], AbstractContextManager[None]],
         batch: int,
+        embedder: Embedder,
         mirror: Mirror | None = None,
     ) -> None:
         self.name = name
         self._raw = raw
         self._border = border
+        self.embedder = embedder
         self._mirror = mirror
         self._batch = max(1, min(_BATCH, batch)) if batch > 0 else _BATCH
 

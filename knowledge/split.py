@@ -13,6 +13,8 @@ SPLITTER_VERSION = "2"
 """Raise when passages would come out differently, so that documents are split again at the next ingest."""
 
 PASSAGE_TOKENS = 200
+MAX_TOKENS = 256
+"""Of what is embedded, markers included, unless an embedder sees more or less."""
 HEADER_TOKENS = 50
 _MARKERS = 2
 _LONGEST_GAP = 40
@@ -65,7 +67,7 @@ class Split:
     gap: str | None = None
 
 
-def split(document: Document, count_tokens: CountTokens, max_tokens: int = 256) -> list[Split]:
+def split(document: Document, count_tokens: CountTokens, max_tokens: int = MAX_TOKENS) -> list[Split]:
     """The passages of a document, none longer than the embedder sees.
 
     ``section.text[start:end]`` is exactly a passage's text. An id is made of what is embedded and of how often it
@@ -116,6 +118,12 @@ def _line(section: Section, start: int) -> int | None:
     if section.line is None or section.relaid:
         return section.line
     return section.line + section.text.count("\n", 0, start)
+
+
+def embedded(title: str, heading: str, text: str, count_tokens: CountTokens) -> str:
+    """What is embedded of a passage: title and heading above its text."""
+    header = _header(title, heading, count_tokens)
+    return f"{header}\n{text}" if header else text
 
 
 def _header(title: str, heading: str, count_tokens: CountTokens) -> str:

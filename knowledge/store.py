@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from knowledge.chroma import Connection, StoreConfig, border, not_found
 from knowledge.collection import Collection
 from knowledge.errors import CollectionInvalid, CollectionNotFound
+from knowledge.successor import Successor
 from knowledge.types import Found
 from knowledge.words.mirror import Mirror
 
@@ -24,6 +26,8 @@ __all__ = ["CollectionInfo", "Store", "StoreConfig"]
 
 _SCHEMA = 1
 _PREFIX = "phiq-"
+INDEX = {"hnsw": {"space": "cosine", "ef_search": 200}}
+"""How an index is set up."""
 _NOTED = "noted:"
 _LONGEST_NAME = 128
 
@@ -42,11 +46,19 @@ class Store:
     """The collections of one tenant. Safe to share between threads; connects at the first use.
 
     One writer at a time a collection: two ingests of the same source would delete each other's new passages.
+
+    Args:
+        config: Where, and whose.
+        embedder: What new collections are made with.
+        others: Gets another embedder by its name, for collections that it made; None: it is not to be had here.
     """
 
-    def __init__(self, config: StoreConfig, embedder: Embedder) -> None:
+    def __init__(
+        self, config: StoreConfig, embedder: Embedder, others: Callable[[str], Embedder | None] = lambda _name: None
+    ) -> None:
         self.config = config
         self.embedder = embedder
+        self._others = others
         self._connection = Connection(config)
         self._mirrors: dict[str, Mirror] = {}
 
@@ -76,7 +88,7 @@ class Store:
         found = self.open(collection)
         if not query.strip():
             return Found(passages=[])
-        return search(found, ask(self.embedder, query, before), top_k, filters)
+        return search(found, ask(found.embedder, query, before), top_k, filters)
 
     def retriever(self, collection: str, filters: Filters | None = None, notes: list[str] | None = None) -> Retriever:
         """What agents take. Nothing is asked of the server yet; ``notes`` gathers what people must know of searches."""
@@ -92,11 +104,28 @@ class Store:
             CollectionInvalid: when another embedding model made it.
             StoreUnavailable: when Chroma's server does not answer.
         """
+        return self._checked(collection, self.raw(collection))
+
+    def raw(self, collection: str) -> ChromaCollection:
+        """A collection as Chroma has it, whichever embedder made it.
+
+        Raises:
+            CollectionNotFound: when it was never ingested into.
+            StoreUnavailable: when Chroma's server does not answer.
+        """
         name = chroma_name(self.config.tenant, collection)
         client = self._connection.client()
-        with border(self.config.url, collection):
-            raw = client.get_collection(name, embedding_function=None)
-        return self._checked(collection, raw)
+        try:
+            with border(self.config.url, collection):
+                return client.get_collection(name, embedding_function=None)
+        except CollectionNotFound:
+            if (next_one := self.successor(collection).complete()) is not None:
+                return next_one
+            raise
+
+    def successor(self, collection: str) -> Successor:
+        """The index that another embedding model makes of a collection."""
+        return Successor(self._connection, chroma_name(self.config.tenant, collection), collection)
 
     def create(self, collection: str) -> Collection:
         """A collection, made when it is not there.
@@ -105,22 +134,28 @@ class Store:
             CollectionInvalid: when its name can't be used or another embedding model made it.
             StoreUnavailable: when Chroma's server does not answer.
         """
+        with suppress(CollectionNotFound):
+            return self.open(collection)
         name = chroma_name(self.config.tenant, collection)
         client = self._connection.client()
         with border(self.config.url, collection):
             raw = client.get_or_create_collection(
                 name,
                 embedding_function=None,
-                configuration={"hnsw": {"space": "cosine", "ef_search": 200}},
-                metadata={
-                    "phiq_schema": _SCHEMA,
-                    "tenant": self.config.tenant,
-                    "collection": collection,
-                    "embedder": self.embedder.name,
-                    "dimensions": self.embedder.dimensions,
-                },
+                configuration=INDEX,  # type: ignore[arg-type]  # Chroma's own form
+                metadata=self.about_new(collection),
             )
         return self._checked(collection, raw)
+
+    def about_new(self, collection: str) -> dict[str, Any]:
+        """What is written about a collection of that name that this store makes."""
+        return {
+            "phiq_schema": _SCHEMA,
+            "tenant": self.config.tenant,
+            "collection": collection,
+            "embedder": self.embedder.name,
+            "dimensions": self.embedder.dimensions,
+        }
 
     def delete(self, collection: str) -> None:
         """Delete a collection and all that is in it.
@@ -145,7 +180,7 @@ class Store:
         with border(self.config.url):
             for raw in client.list_collections():
                 about = raw.metadata or {}
-                if raw.name.startswith(_PREFIX) and about.get("tenant") == self.config.tenant:
+                if about.get("tenant") == self.config.tenant and is_served(raw.name, about):
                     name, made_by = str(about["collection"]), str(about["embedder"])
                     infos.append(CollectionInfo(name, raw.count(), made_by, int(about["dimensions"])))
         return sorted(infos, key=lambda info: info.name)
@@ -202,12 +237,12 @@ class Store:
             )
         mine = (self.embedder.name, self.embedder.dimensions)
         theirs = (about.get("embedder"), about.get("dimensions"))
-        if mine != theirs:
+        embedder = self.embedder if mine == theirs else self._others(str(theirs[0]))
+        if embedder is None or (embedder.name, embedder.dimensions) != theirs:
             raise CollectionInvalid(
                 f"'{collection}' was made with the embedding model {theirs[0]} ({theirs[1]} numbers), "
                 f"not with {mine[0]} ({mine[1]}): their vectors can't be compared.",
-                hint=f"Set PHIQ_EMBEDDER={theirs[0]}, or ingest into another collection: "
-                f"phiq ingest PATH --collection {collection}-2",
+                hint=f"Set PHIQ_EMBEDDER={theirs[0]}, or give it new vectors: phiq reembed {collection}",
                 subject=collection,
                 embedder=str(theirs[0]),
             )
@@ -216,11 +251,12 @@ class Store:
         with border(self.config.url, collection):
             batch = client.get_max_batch_size()
         return Collection(
-            collection, raw, lambda: border(self.config.url, collection), batch, self._mirror(collection, raw.name)
+            collection, raw, lambda: border(self.config.url, collection), batch, embedder, self._mirror(collection)
         )
 
-    def _mirror(self, collection: str, name: str) -> Mirror | None:
-        words = self._connection.words
+    def _mirror(self, collection: str) -> Mirror | None:
+        # The next index of a collection has the same passages, so it shares the words.
+        name, words = chroma_name(self.config.tenant, collection), self._connection.words
         if words is None:
             return None
         if name not in self._mirrors:
@@ -233,6 +269,12 @@ class Store:
                 lambda: self.open(collection).count(),
             )
         return self._mirrors[name]
+
+
+def is_served(name: str, about: Mapping[str, Any]) -> bool:
+    """Whether what Chroma holds under a name is a collection of ours, not one on its way in or out."""
+    whose = (str(about.get("tenant", "")), str(about.get("collection", "")))
+    return name.startswith(_PREFIX) and all(whose) and name == chroma_name(*whose)
 
 
 def chroma_name(tenant: str, collection: str) -> str:

@@ -174,6 +174,11 @@ class _Run:
         except CollectionNotFound:
             self._collection = None
 
+    @property
+    def _embedder(self) -> Embedder:
+        """The collection's own; until there is one, that of new collections."""
+        return self._collection.embedder if self._collection is not None else self._store.embedder
+
     def take(self, file: LoadedFile) -> Iterator[Step | SourceReport]:
         """Load a file; embed and write when enough has gathered. A source that comes twice counts as its last."""
         if any(work.source == file.source for work in self._waiting):
@@ -201,13 +206,13 @@ class _Run:
         waiting, self._waiting = self._waiting, []
         small = [work for work in waiting if len(work.new) <= _FLUSH]
         together = [part for work in small for part in work.new]
-        vectors = self._store.embedder.embed_array([part.embed_text for part in together])
+        vectors = self._embedder.embed_array([part.embed_text for part in together])
         at = 0
         for work in waiting:
             common = {
                 "document": work.key,
                 "passages": len(work.splits),
-                "vectors": self._store.embedder.version,
+                "vectors": self._embedder.version,
                 "subject": self._subject,
                 "written": time.time(),
                 PENDING: False,
@@ -241,7 +246,7 @@ class _Run:
 
     def _prepare(self, file: LoadedFile) -> _Work | SourceReport:
         data = file.data if isinstance(file.data, bytes) else file.data()
-        embedder = self._store.embedder
+        embedder = self._embedder
         key = _document_key(data, file.name, embedder)
         stored = self._collection.passages_of(file.source) if self._collection else {}
         if stored and all(
@@ -277,7 +282,7 @@ class _Run:
             if self.stopped():
                 return
             some = new[at : at + _FLUSH]
-            collection.put(some, self._store.embedder.embed_array([part.embed_text for part in some]), common)
+            collection.put(some, self._embedder.embed_array([part.embed_text for part in some]), common)
             yield Step(work.source, len(work.splits) - len(new) + at + len(some), len(work.splits))
 
 

@@ -70,7 +70,10 @@ class Documents:
 
     def collections(self, tenant: str) -> list[CollectionAbout]:
         """A tenant's collections with the number of their passages, by name."""
-        found = [self._about(kept) for kept in self._keep.collections(tenant)]
+        from knowledge.store import is_served
+
+        there = [kept for kept in self._keep.collections(tenant) if is_served(kept.name, kept.about)]
+        found = [self._about(kept) for kept in there]
         return sorted(found, key=lambda one: one.name)
 
     def collection(self, tenant: str, name: str) -> CollectionAbout:

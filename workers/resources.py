@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from knowledge.errors import EmbedderUnavailable
 from workers.connections import chroma_url, redis_client, words_url
 from workers.content import ContentStore, open_content
 from workers.settings import Settings
@@ -99,6 +100,16 @@ class Resources:
             return None  # said where it is searched, with what to do
         return Calibration.parse(kept) if kept else None
 
+    def _other_embedder(self, name: str) -> Embedder | None:
+        """An embedder that collections from before were made with, where this machine has it."""
+        from knowledge.embed import EmbedderConfig, load_embedder
+
+        try:
+            with self._embedding:
+                return load_embedder(EmbedderConfig(name=name, precision=self._settings.embed_precision))
+        except EmbedderUnavailable:
+            return None
+
     def store(self, tenant: str) -> Store:
         """A tenant's collections.
 
@@ -114,7 +125,9 @@ class Resources:
             if key not in self._stores:
                 if len(self._stores) >= _STORES:
                     self._stores.popitem(last=False)[1].close()
-                self._stores[key] = Store(StoreConfig(url=key[1], tenant=tenant, words=key[2]), embedder)
+                self._stores[key] = Store(
+                    StoreConfig(url=key[1], tenant=tenant, words=key[2]), embedder, self._other_embedder
+                )
             self._stores.move_to_end(key)
             return self._stores[key]
 

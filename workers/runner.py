@@ -238,6 +238,9 @@ class Runner:
         if asked.site is not None:
             yield from self._ingest_site(job, asked.site, stop)
             return
+        if asked.reembed:
+            yield from self._reembed(job, stop)
+            return
         so_far = IngestReports(asked.files, checkpoints)
         files = (LoadedFile(file.source, file.name, partial(self._have.content.get, file.ref)) for file in so_far.todo)
         key = f"{self._settings.key_prefix}:writer:{job.tenant}:{asked.collection}"
@@ -261,6 +264,13 @@ class Runner:
                 done = sum(seen.status != "deleted" for seen in so_far.reports)
                 yield Chunk(progress=Progress(done=done, total=len(asked.files), note=note))
         yield Chunk(result=IngestResult(collection=asked.collection, files=so_far.reports))
+
+    def _reembed(self, job: IngestJob, stop: threading.Event) -> Iterator[Chunk]:
+        from workers.reembed import reembed
+
+        key = f"{self._settings.key_prefix}:writer:{job.tenant}:{job.input.collection}"
+        lock = partial(collection_lock, self._have.redis, key, stop)
+        yield from reembed(self._have.store(job.tenant), job.input.collection, lock, stop)
 
     def _ingest_site(self, job: IngestJob, site: Site, stop: threading.Event) -> Iterator[Chunk]:
         from knowledge.load.limits import LoadLimits

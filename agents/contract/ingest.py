@@ -42,8 +42,16 @@ class IngestInput(Input):
         default=None, exclude_if=unused, description="a website, in place of files"
     )
 
+    reembed: Annotated[bool, Since(4)] = Field(
+        default=False,
+        exclude_if=unused,
+        description="in place of files: give what is in the collection vectors of the worker's embedding model",
+    )
+
     @model_validator(mode="after")
     def _one_of_both(self) -> IngestInput:
+        if self.reembed and (self.site or self.files or self.keep or self.prune_under is not None):
+            raise ValueError("reembed comes without files, site, prune_under and keep")
         if self.site is not None and (self.files or self.keep or self.prune_under is not None):
             raise ValueError("a site comes without files, prune_under and keep")
         return self

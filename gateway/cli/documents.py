@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli.command import command
 from gateway.cli.filters import Languages, Since, Under, Until, filters
+from gateway.cli.ingest_report import check_report, write_report
 from gateway.cli.io import Io
 from gateway.cli.sites import ingest_sites, is_site
 
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, "ingest", rich_help_panel=PANEL)(ingest)
     command(app, "search", rich_help_panel=PANEL)(search)
+    command(app, "reembed", rich_help_panel=PANEL)(reembed)
 
 
 def ingest(
@@ -42,6 +44,10 @@ def ingest(
     pages: Annotated[int, typer.Option("--pages", help="Pages of a website at most.", min=1, max=100_000)] = 1000,
     depth: Annotated[int, typer.Option("--depth", help="Links to follow where it has no sitemap.", min=0, max=20)] = 3,
     keep_gone: Annotated[bool, typer.Option("--keep-gone", help="Keep stored pages that a website lost.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and follow every change until Ctrl-C.")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write what became of each file there: .json or .csv.")
+    ] = None,
 ) -> None:
     """Load documents (txt, md, html, pdf, docx, csv) into a collection.
 
@@ -53,18 +59,27 @@ def ingest(
     from gateway.cli.connection import connect
     from gateway.errors import USER
 
+    if report is not None:
+        check_report(report)
     client = connect()
     sites, paths = [one for one in paths if is_site(one)], [one for one in paths if not is_site(one)]
     if sites:
         ingest_sites(io, client, sites, collection, wait=not no_wait, max_pages=pages, depth=depth, prune=not keep_gone)
         if not paths:
             return
+    if watch:
+        from gateway.cli.watching import watch_paths
+
+        watch_paths(io, client, paths, collection, report)
+        return
     made, jobs = ingest_paths(io, client, paths, collection, prune=prune, wait=not no_wait)
     if made is None:
         from gateway.cli.dispatch import announce
 
         announce(io, jobs)
         return
+    if report is not None:
+        write_report(report, made)
     if io.json:
         io.document({"jobs": [job.id for job in jobs], "result": made.model_dump(mode="json")})
     else:
@@ -93,6 +108,27 @@ def search(
     conclude(io, follow(io, job, text=False), with_text=True)
 
 
+def reembed(
+    io: Io,
+    collection: Annotated[str, typer.Argument(help="The collection's name.")],
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the job's id and leave.")] = False,
+) -> None:
+    """Give a collection the vectors of the embedding model in use (PHIQ_EMBEDDER).
+
+    The old ones serve until all is done; then they are put aside at once. Repeat the command when it was broken off.
+    """
+    from gateway.cli.connection import connect
+    from gateway.cli.dispatch import announce
+    from gateway.cli.follow import conclude, follow
+
+    asked = {"reembed": True, "collection": collection}
+    job = connect().submit("ingest", asked, lane="batch", metadata={"name": f"reembed {collection}"[:200]})
+    if no_wait:
+        announce(io, [job])
+    else:
+        conclude(io, follow(io, job, text=False), with_text=True)
+
+
 def ingest_paths(
     io: Io, client: Client, paths: Sequence[str], collection: str, *, prune: bool = False, wait: bool = True
 ) -> tuple[IngestResult | None, list[ClientJob[Any]]]:
@@ -118,10 +154,11 @@ def ingest_paths(
     with _bar(io) as bar:
         attached = _attach(client, files, reports, bar)
         for body in _bodies(attached, [str(path) for path in files], folders if prune else [], collection):
-            job = client.submit("ingest", body, metadata={"name": ", ".join(near(path) for path in paths)[:200]})
-            jobs.append(job)
-            if wait:
-                reports += _wait(io, job, bar).files
+            name = ", ".join(near(path) for path in paths)[:200]
+            jobs.append(client.submit("ingest", body, metadata={"name": name}))
+        # All wait in line, so that none is lost when this command ends; here they are seen to their ends one by one.
+        for job in jobs if wait else ():
+            reports += _wait(io, job, bar).files
     # Without waiting, what could not even be read is told at once.
     made = IngestResult(collection=collection, files=reports)
     if wait:
