@@ -98,10 +98,12 @@ def _stands_alone(text: str, lines: list[tuple[int, int]], following: re.Match[s
     if line.startswith(("#", "|")):
         return True
     goes_on = following.group().lstrip()[:1]
-    if not (goes_on.isupper() or goes_on.isdigit()) or line[-1:] in ",;-":
+    # Most scripts have no capitals: there a short line says it alone.
+    caseless = goes_on.isalpha() and not goes_on.islower() and not goes_on.isupper()
+    if not (caseless or goes_on.isupper() or goes_on.isdigit()) or line[-1:] in ",;-，、،؛":
         return False
     widest = max(high - low for low, high in [*lines, following.span()])
-    return len(line) < 0.6 * widest or widest < 40
+    return len(line) < 0.6 * widest or (widest < 40 and not caseless)
 
 
 def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -49,7 +49,7 @@ def ingest(
         Path | None, typer.Option("--report", help="Write what became of each file there: .json or .csv.")
     ] = None,
 ) -> None:
-    """Load documents (txt, md, html, pdf, docx, csv) into a collection.
+    """Load documents (txt, md, html, pdf, docx, pptx, xlsx, csv, json, jsonl, eml, mbox) into a collection.
 
     Unchanged files are skipped, changed ones replaced. A website (https://…) is read by its sitemap, or else along its
     links, as far as its robots.txt allows; what is gone from it is forgotten.

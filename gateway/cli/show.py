@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.io import Io
 
 if TYPE_CHECKING:
-    from agents.contract import ChatResult, IngestResult, Result, SearchResult
+    from agents.contract import ChatResult, Citation, IngestResult, Result, SearchResult
     from knowledge.types import Passage
     from workers.jobs import JobRecord
 
@@ -67,8 +67,8 @@ def citations(io: Io, made: ChatResult) -> None:
             seen.add(citation.marker)
             passage = passages.get(citation.passage_id)
             heading = _inner(passage) if passage is not None else ""
-            page = f", page {citation.page}" if citation.page else ""
-            lines.append(f"  [{citation.marker}] {citation.title}{heading}{page} - {near(citation.source)}")
+            place = _place(passage or citation)
+            lines.append(f"  [{citation.marker}] {citation.title}{heading}{place} - {near(citation.source)}")
     if lines:
         io.text("\n" + "\n".join(lines))
 
@@ -78,9 +78,9 @@ def found(io: Io, made: SearchResult) -> None:
     if not made.passages:
         io.note("Nothing found.")
     for number, passage in enumerate(made.passages, 1):
-        page = f", page {passage.page}" if passage.page else ""
+        place = _place(passage)
         io.prose(
-            f"{number}. {passage.title}{_inner(passage)}{page}  ({passage.score:.2f})  {near(passage.source)}", "   "
+            f"{number}. {passage.title}{_inner(passage)}{place}  ({passage.score:.2f})  {near(passage.source)}", "   "
         )
         text = " ".join(passage.text.split())
         io.prose("   " + (text if len(text) <= 240 else text[:239].rsplit(" ", 1)[0] + " …"), "   ")
@@ -90,6 +90,14 @@ def _inner(passage: Passage) -> str:
     """The heading below the title; its path often begins with the title itself."""
     inner = passage.heading.removeprefix(passage.title).removeprefix(" > ")
     return f" > {inner}" if inner else ""
+
+
+def _place(where: Passage | Citation) -> str:
+    """The page, where there are pages; else the line, where lines are the place."""
+    if where.page:
+        return f", page {where.page}"
+    line = getattr(where, "line", None)
+    return f", line {line}" if line else ""
 
 
 def ingested(io: Io, made: IngestResult) -> None:

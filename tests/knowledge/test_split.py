@@ -1,7 +1,9 @@
+# ruff: noqa: RUF001 -- the marks of other scripts are the point here
 """Passages: exact places, never longer than the embedder sees, ids that stay."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +103,45 @@ def test_any_text(count: Any, text: str, title: str) -> None:
     parts = check(document(text, title=title), count)
     covered = "".join(part.passage.text for part in parts)
     assert [c for c in covered if c.isalnum()] == [c for c in text if c.isalnum()]
+
+
+HEBREW = "המנורה עומדת על השולחן ומאירה את החדר כולו. היא נעשתה ביד בבית מלאכה קטן ליד הים! האם היא יקרה? "
+URDU = "چراغ میز پر ہے اور پورے کمرے کو روشن کرتا ہے۔ یہ ایک چھوٹی ورکشاپ میں بنایا گیا تھا۔ کیا یہ مہنگا ہے؟ "
+CHINESE = "店员说：“这盏灯是手工制作的。”它放在桌子上，照亮了整个房间！它是在海边的一个小作坊里做的。"
+HINDI = "दीपक मेज पर है और पूरे कमरे को रोशन करता है। इसे समुद्र के पास एक छोटी कार्यशाला में बनाया गया था। "
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [(HEBREW, ".!?"), (URDU, "۔؟"), (ARABIC, "."), (CHINESE, "。！”"), (HINDI, "।"), (JAPANESE, "。")],
+    ids=["he", "ur", "ar", "zh", "hi", "ja"],
+)
+def test_sentences_of_other_scripts_stay_whole(text: str, ends: str, count: Any) -> None:
+    parts = check(document(text * 40), count)
+    assert len(parts) > 3
+    assert all(part.passage.text[-1] in ends for part in parts)
+    assert all(part.passage.text[0] not in "”」)" for part in parts)
+
+
+def test_a_letter_and_its_signs_are_never_parted(count: Any) -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467\U0001f3fd"
+    for text in ("\u0e01\u0e34\u0e48" * 2000, "e\u0301" * 3000, "\u0915\u094d\u0937\u093f" * 1500, f"a{family}" * 500):
+        parts = check(document(text), count)
+        assert len(parts) > 1
+        for part in parts:
+            assert part.passage.text[0] in "\u0e01e\u0915\u0937a\U0001f468"
+            assert not part.passage.text.endswith("\u200d")
+
+
+def test_lines_languages_and_times_of_passages(count: Any) -> None:
+    told = datetime(2026, 1, 2, tzinfo=UTC)
+    sections = (
+        Section(text=(ENGLISH * 4 + "\n") * 3, line=5),
+        Section(text="Kind: Desk\nNote: " + ENGLISH * 5, line=9, relaid=True, language="de", modified=told),
+    )
+    given = Document(source="a", title="", sections=sections, sha256="0" * 64, language="en")
+    parts = [part.passage for part in check(given, count)]
+    first = [part for part in parts if part.language == "en"]
+    assert [part.line for part in first] == [5 + sections[0].text[: part.start].count("\n") for part in first]
+    assert {part.line for part in first} == {5, 6, 7}
+    assert {(part.line, part.language, part.modified) for part in parts[len(first) :]} == {(9, "de", told)}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from knowledge.embed import EmbedderConfig, load_embedder
 from knowledge.errors import CollectionInvalid, CollectionNotFound, StoreUnavailable
+from knowledge.load.content import Helpers, LoadStopped
 from knowledge.store import Store, StoreConfig
 from knowledge.sync import LoadedFile, SourceReport, Step, ingest, ingest_steps
 
@@ -72,6 +75,29 @@ def test_what_was_ingested_is_found_with_its_place(store: Store) -> None:
     assert best.score > 0.4 > found[1].score
     query = store.embedder.embed_array(["how long may I return something?", f"Refunds\n{best.text}"])
     assert best.score == pytest.approx(float(query[0] @ query[1]), abs=0.02)
+
+
+def test_line_language_and_time_come_back_with_a_passage(store: Store) -> None:
+    ticket = {"id": 1, "subject": "Lamp", "description": "The lamp is broken.", "created_at": "2026-01-02T10:00:00Z"}
+    given = [
+        LoadedFile("a.md", "a.md", b"# Lamps\n\nThe lamp stands on the table.\n\n# Chairs\n\nThe chair is red.\n"),
+        LoadedFile("t.jsonl", "t.jsonl", b"{}\n" + json.dumps(ticket).encode()),
+    ]
+    list(ingest_steps(store, "help", given, helpers=Helpers(detect=lambda _: "en")))
+    (chair,) = store.search("help", "a red chair", 1)
+    assert (chair.line, chair.language, chair.modified) == (7, "en", None)
+    (broken,) = store.search("help", "which lamp is broken?", 1)
+    assert (broken.line, broken.modified) == (2, datetime(2026, 1, 2, 10, tzinfo=UTC))
+
+
+def test_a_stop_while_a_page_is_read_leaves_the_file_to_the_next_run(store: Store) -> None:
+    def load_stopped(*_: object) -> bytes:
+        raise LoadStopped
+
+    run(store, files(hours=HOURS))
+    stopped = [LoadedFile("docs/hours.md", "hours.md", load_stopped)]
+    assert run(store, stopped) == {}
+    assert store.search("help", "opening hours", 1)
 
 
 def test_unchanged_documents_are_not_embedded_again(store: Store, embedder: CountingEmbedder) -> None:
