@@ -77,7 +77,7 @@ async def upload(
     ] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Accepted:
-    """Upload documents (txt, md, html, pdf, docx, pptx, xlsx, csv, json, jsonl, eml, mbox): a form with files in the field `file`, or one as the body.
+    """Upload documents (docs/answers.md has the kinds): a form with files in the field `file`, or one as the body.
 
     All files of a form become one job. A file that can't be read is told in its result and stops no other.
     """
