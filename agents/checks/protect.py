@@ -10,7 +10,9 @@ from typing import Literal, NamedTuple
 
 from agents.checks.numbers import changed_numbers
 
-Kind = Literal["placeholder", "number", "url", "code", "markup", "length", "empty", "cut_off", "language"]
+Kind = Literal[
+    "placeholder", "number", "url", "code", "markup", "length", "empty", "cut_off", "language", "term", "formality"
+]
 
 _PROTECTED = re.compile(
     r"(?P<code>(?<!`)(?P<ticks>`+)(?!`).{1,2000}?(?<!`)(?P=ticks)(?!`))"

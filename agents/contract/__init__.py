@@ -30,7 +30,7 @@ from agents.contract.summarize import (
     SummarySection,
     SummarySource,
 )
-from agents.contract.translate import SegmentIssue, TranslateInput, TranslationResult
+from agents.contract.translate import Format, SegmentIssue, TranslateInput, TranslationReport, TranslationResult
 
 __all__ = [
     "ALT_TEXT",
@@ -50,6 +50,7 @@ __all__ = [
     "EmbedResult",
     "FileReport",
     "Form",
+    "Format",
     "IngestFile",
     "IngestInput",
     "IngestResult",
@@ -79,6 +80,7 @@ __all__ = [
     "ToolCall",
     "ToolName",
     "TranslateInput",
+    "TranslationReport",
     "TranslationResult",
     "Usage",
     "unused",
