@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import EmailPolicy
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from knowledge.errors import DocumentTooLarge, DocumentUnreadable, UserError
 from knowledge.load.content import Content, Helpers
@@ -31,8 +31,20 @@ _REPLY = re.compile(
     r"\A(?:\s*(?:re|aw|antw|sv|vs|odp|fw|fwd|wg|tr|rv|回复|转发|返信)(?:\[\d+\])?\s*[:：])+\s*",  # noqa: RUF001 - the colon of Chinese
     re.IGNORECASE,
 )
-# Parsing a header takes half a millisecond, each time it is looked at; most kinds of contents are the same everywhere.
-_POLICY = EmailPolicy(header_factory=lru_cache(4096)(HeaderRegistry()))
+_REGISTRY = HeaderRegistry()
+_LONGEST_HEADER = 2000  # characters; 300,000 hostile ones took the standard library's parser 8 GB
+
+
+@lru_cache(4096)
+def _parsed(name: str, value: str) -> Any:
+    """A header; cached, because parsing takes half a millisecond at each look, and most kinds of contents are the same."""
+    try:
+        return _REGISTRY(name, value[:_LONGEST_HEADER])
+    except Exception:  # noqa: BLE001 - a mail is worth more than one of its headers
+        return _REGISTRY(name, "")
+
+
+_POLICY = EmailPolicy(header_factory=_parsed)
 _HEADERS = ("from", "to", "subject", "date", "received", "message-id")
 _DEEPEST = 3
 _MAX_ATTACHMENTS = 1_000

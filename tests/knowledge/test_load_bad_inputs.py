@@ -323,13 +323,20 @@ def test_a_mail_in_a_mail_in_a_mail(mail: Callable[..., bytes]) -> None:
     assert "too deep" in document.sections[-1].text
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("words", ["=?utf-8?q?a?= ", "(", "<a@b>, ", '"', "a*0=b; "])
+@pytest.mark.parametrize("header", ["From", "Subject", "Content-Type", "Date", "References"])
+def test_headers_made_to_be_slow_are_not(header: str, words: str) -> None:
+    data = f"X-Other: y\nFrom: ann@example.org\n{header}: {words * 10_000}\n\nStill there are words.\n".encode()
+    assert "Still there are words." in plain_text(load(data, "a.eml", "a"))
+
+
 def test_a_mail_with_broken_headers() -> None:
     data = (
         b"From: =?utf-8?b?////?= <@@>\nDate: Fri, 99 Foo 20266 99:99:99 +9999\nSubject: =?x-none?q?a=ff?=\n"
         b"Content-Type: text/plain; charset=nonsense\nContent-Disposition: attachment; filename*=x''%ff%fe\n"
         b"Message-ID: <<<\nReferences: <" + b"a" * 50_000 + b"\n\nStill there are words.\n"
     )
-    with contextlib.suppress(DocumentUnreadable):
-        assert "words" in plain_text(load(data, "a.eml", "a")) or True
+    assert "words" in plain_text(load(data, "a.eml", "a"))
     plain = b"From: =?utf-8?b?////?= <@@>\nDate: Fri, 99 Foo 20266\nSubject: \xff\xfe\n\nStill there are words.\n"
     assert "Still there are words." in plain_text(load(plain, "a.eml", "a"))
