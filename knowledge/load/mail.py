@@ -37,7 +37,7 @@ _LONGEST_HEADER = 2000  # characters; 300,000 hostile ones took the standard lib
 
 @lru_cache(4096)
 def _parsed(name: str, value: str) -> Any:
-    """A header; cached, because parsing takes half a millisecond at each look, and most kinds of contents are the same."""
+    """A header; kept, because parsing takes half a millisecond at each look, and most are often the same."""
     try:
         return _REGISTRY(name, value[:_LONGEST_HEADER])
     except Exception:  # noqa: BLE001 - a mail is worth more than one of its headers

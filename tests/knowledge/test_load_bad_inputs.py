@@ -334,7 +334,7 @@ def test_headers_made_to_be_slow_are_not(header: str, words: str) -> None:
 def test_a_mail_with_broken_headers() -> None:
     data = (
         b"From: =?utf-8?b?////?= <@@>\nDate: Fri, 99 Foo 20266 99:99:99 +9999\nSubject: =?x-none?q?a=ff?=\n"
-        b"Content-Type: text/plain; charset=nonsense\nContent-Disposition: attachment; filename*=x''%ff%fe\n"
+        b"Content-Type: text/plain; charset=nonsense; name*=x''%ff%fe\nContent-Disposition: inline; filename*=x''%ff\n"
         b"Message-ID: <<<\nReferences: <" + b"a" * 50_000 + b"\n\nStill there are words.\n"
     )
     assert "words" in plain_text(load(data, "a.eml", "a"))
