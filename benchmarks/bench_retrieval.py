@@ -4,10 +4,10 @@
     python -m benchmarks.bench_retrieval --latency 1000 10000   milliseconds a search, at so many passages
 
 Both through Chroma's server and the word index's, started in a temporary folder. Passages are all distinct ones of
-clapnq_dev and mtrag_un together, each a document; a hit is any passage of the right document. ClapNQ asks each
-question; MTRAG-UN the last turn of each conversation, with the user's turns before it, where the set names passages.
-Figures carry 95% bootstrap intervals over the questions. For the latency, vectors are random and of unit length and
-texts are of random words: only their number matters there.
+clapnq_dev and mtrag_un together, each a document; a hit is any passage of the right document. ClapNQ asks its
+answerable questions; MTRAG-UN the last turn of each conversation, with the user's turns before it, where the set names
+passages. Figures carry 95% bootstrap intervals over the questions. For the latency, vectors are random and of unit
+length and texts are of random words: only their number matters there.
 """
 
 from __future__ import annotations
@@ -99,10 +99,11 @@ def load(data: Path) -> tuple[dict[str, tuple[str, str]], list[Question], list[Q
         documents.setdefault(made, (title, text))
         return made
 
-    clapnq: list[Question] = [
-        (one["question"], (), frozenset({key(one["title"], one["passage"])}))
-        for one in records(data / "clapnq_dev.jsonl")
-    ]
+    clapnq: list[Question] = []
+    for one in records(data / "clapnq_dev.jsonl"):
+        right = frozenset({key(one["title"], one["passage"])})
+        if one["answerable"]:
+            clapnq.append((one["question"], (), right))
     mtrag: list[Question] = []
     for one in records(data / "mtrag_un.jsonl"):
         right = frozenset(key("", text) for each in one["contexts"] if (text := each["text"].strip()))
