@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from agents.checks.orders import without_orders
+from agents.checks.protect import without_items
 from agents.contract import Message
 from agents.generate import Answer, Tally
 from agents.prompts.chat import query_translation
+from agents.prompts.languages import language_code
 from knowledge.types import Passage
 from tools.detect_language import alike, detect, primary
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from agents.checkpoints import Checkpoints
 
+_SAMPLE = 2000  # characters of a document, from which its language is told
 _LONGEST = 400  # characters, beside four times the question's
 
 
@@ -44,6 +47,29 @@ def passages_language(passages: Sequence[Passage]) -> str:
     """The language that most passages are in; empty when that is not known."""
     known = Counter(language for passage in passages if (language := passage_language(passage)))
     return known.most_common(1)[0][0] if known else ""
+
+
+def source_language(units: Iterable[str]) -> str:
+    """The language that most of a document is in, by its first units; empty when that is not sure."""
+    sample, letters = list[str](), 0
+    for unit in units:
+        sample.append(without_items(unit))
+        letters += len(sample[-1])
+        if letters >= _SAMPLE:
+            break
+    found = detect("\n".join(sample))
+    return found.language if found.sure else ""
+
+
+def is_already(source: str, target: str, units: Iterable[str]) -> bool:
+    """Whether a document needs no translation: it is in the target's language, and no unit is in another one.
+
+    A variant (pt-BR, en-GB) may be meant as another language.
+    """
+    if not source or "-" in target or "_" in target or source != language_code(target):
+        return False
+    others = (detect(without_items(unit)) for unit in units)
+    return not any(found.sure and not alike(found.language, source) for found in others)
 
 
 class LanguageWatch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from agents.checks.protect import begins_block, has_words
@@ -36,18 +36,23 @@ RAGGED = 4
 class Bit(NamedTuple):
     """A stretch of the text; a ``unit`` is translated, the rest is kept.
 
-    ``asked`` is the unit on one line; ``rest`` is what begins its further lines, where it was wrapped.
+    ``asked`` is the unit on one line; ``rest`` is what begins its further lines, where it was wrapped. ``place`` is
+    where it stands, for people; ``write`` makes of a translation what stands in the file, in formats that escape text.
     """
 
     text: str
     unit: bool = False
     asked: str = ""
     rest: str = ""
+    place: str = ""
+    write: Callable[[str], str] | None = None
 
     def restored(self, translation: str) -> str:
         """A translation of ``asked`` in the unit's place, wrapped as the unit was."""
         if translation == self.asked:
             return self.text
+        if self.write is not None:
+            return self.write(translation)
         lines = _LINE.findall(self.text)
         if len(lines) < 2:
             return translation
@@ -71,10 +76,10 @@ class _Line(NamedTuple):
 
 def split_bits(text: str) -> list[Bit]:
     """The bits of a text, in order."""
-    return list(_merge(_bits(text)))
+    return list(merge(_bits(text)))
 
 
-def _merge(bits: Iterator[Bit]) -> Iterator[Bit]:
+def merge(bits: Iterable[Bit]) -> Iterator[Bit]:
     """Join neighbours that are both kept, and drop empty ones."""
     kept = ""
     for bit in bits:
