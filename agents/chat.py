@@ -17,8 +17,9 @@ from agents.checks.support import SupportConfig
 from agents.checks.whole import stops_short
 from agents.complete import CUT_OFF
 from agents.contract import ChatInput, ChatResult, Chunk
+from agents.followup import standalone
 from agents.generate import Answer, Tally
-from agents.grounding import find_passages, plan_grounded, plan_plain
+from agents.grounding import find_more, find_passages, plan_grounded, plan_plain
 from agents.language import LanguageWatch, asked_language, passages_language, translated_question
 from agents.prompts.chat import NO_ANSWER, Tongue
 from agents.prompts.languages import language_name
@@ -120,14 +121,23 @@ def _grounded(
     model: BaseChatModel, retriever: Retriever, config: ChatConfig, request: ChatInput, kept: Checkpoints
 ) -> Iterator[Chunk]:
     asked, tally = asked_language(request.messages), Tally()
+    question = request.messages[-1].content
     passages = find_passages(retriever, request.messages, request.top_k)
+    alone = standalone(model, request.messages, tally, kept) if passages else ""
+    if alone:
+        passages = find_more(retriever, passages, alone, request.top_k)
+    query = alone if alone != question else ""
     written = passages_language(passages)
     if asked and written and not alike(asked, written):
-        passages = _also_translated(model, retriever, request, passages, written, tally, kept)
+        if text := translated_question(model, alone or question, written, tally, kept):
+            passages, query = _also_translated(retriever, request, passages, text), text
+            tally.note(f"The documents are in {language_name(written)}: the question was looked up as: {text}")
+        else:
+            tally.note("The question could not be translated into the documents' language to look it up.")
         written = passages_language(passages)
     if not passages or max(passage.score for passage in passages) < config.calibration.near:
         what = "Nothing was found in the collection." if not passages else "No passage found is near the question."
-        found = ChatResult(usage=tally.usage, notes=[*tally.notes, what])
+        found = ChatResult(usage=tally.usage, notes=[*tally.notes, what], query=query)
         yield from _abstain(EMPTY if not passages else NOT_FOUND, passages, found)
         return
     foreign = bool(asked and written and not alike(asked, written))
@@ -141,28 +151,15 @@ def _grounded(
         tongue = replace(tongue, again=True)
         spoken = _Spoken(model, request, config, passages, kept)
         yield from spoken.say(tongue)
-    yield from spoken.end(tongue, tally)
+    yield from spoken.end(tongue, tally, query)
 
 
-def _also_translated(
-    model: BaseChatModel,
-    retriever: Retriever,
-    request: ChatInput,
-    passages: list[Passage],
-    language: str,
-    tally: Tally,
-    kept: Checkpoints,
-) -> list[Passage]:
+def _also_translated(retriever: Retriever, request: ChatInput, found: list[Passage], text: str) -> list[Passage]:
     """The passages found by the question in their own language, then those found by it as it was asked."""
-    question = request.messages[-1]
-    if not (text := translated_question(model, question.content, language, tally, kept)):
-        tally.note("The question could not be translated into the documents' language to look it up.")
-        return passages
-    tally.note(f"The documents are in {language_name(language)}: the question was looked up as: {text}")
-    other = [*request.messages[:-1], question.model_copy(update={"content": text})]
+    other = [*request.messages[:-1], request.messages[-1].model_copy(update={"content": text})]
     better = find_passages(retriever, other, request.top_k)
     known = {passage.id for passage in better}
-    return [*better, *(passage for passage in passages if passage.id not in known)][: request.top_k]
+    return [*better, *(passage for passage in found if passage.id not in known)][: request.top_k]
 
 
 class _Spoken:
@@ -211,11 +208,12 @@ class _Spoken:
         """Whether the model says that the passages hold no answer."""
         return self.answer.text.strip(" .`*\"'\n[]") == NO_ANSWER
 
-    def end(self, tongue: Tongue, tally: Tally) -> Iterator[Chunk]:
+    def end(self, tongue: Tongue, tally: Tally, query: str) -> Iterator[Chunk]:
         """The result."""
         tally.add(self.answer)
         tally.note(*self.prompt.notes, *self.grounding.notes())
-        result = ChatResult(usage=tally.usage, finish_reason=self.answer.finish_reason, notes=tally.notes)
+        reason = self.answer.finish_reason
+        result = ChatResult(usage=tally.usage, finish_reason=reason, notes=tally.notes, query=query)
         if self.watch.wrong:
             names = language_name(self.watch.found), language_name(tongue.target)
             result.notes.append(f"The model answered in {names[0]}, not in {names[1]}, though it was asked twice.")

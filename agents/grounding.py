@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agents.budget import Budget, most
 from agents.contract import Message
 from agents.prompts import chat as prompts
+from knowledge.search import fuse
 from knowledge.types import Passage, Retriever
 
 if TYPE_CHECKING:
@@ -30,6 +31,26 @@ def find_passages(retriever: Retriever, conversation: Sequence[Message], top_k: 
     """The passages for the last question, best first; a follow-up is understood from what was asked before it."""
     questions = [message.content for message in conversation if message.role == "user"]
     return retriever.retrieve(questions[-1], top_k, questions[:-1])
+
+
+def find_more(retriever: Retriever, found: Sequence[Passage], alone: str, top_k: int) -> list[Passage]:
+    """What was found, and what the question finds as it would be asked without the turns before it, by rank."""
+    return _together(retriever.retrieve(alone, top_k), found)[:top_k]
+
+
+def _together(*lists: Sequence[Passage]) -> list[Passage]:
+    """Lists of passages as one by reciprocal ranks; of two that overlap the longer stays, with the better score."""
+    ranked = fuse([[passage.id for passage in found] for found in lists])
+    known: dict[str, Passage] = {}
+    for passage in sorted((one for found in lists for one in found), key=lambda one: len(one.text)):
+        other = known.get(passage.id, passage)
+        known[passage.id] = passage.model_copy(update={"score": max(passage.score, other.score)})
+    whole = [known[id_] for id_ in ranked]
+    return [one for one in whole if not any(_within(one, other) for other in whole if other.id != one.id)]
+
+
+def _within(one: Passage, other: Passage) -> bool:
+    return one.source == other.source and len(one.text) < len(other.text) and one.text in other.text
 
 
 def plan_plain(budget: Budget, conversation: Sequence[Message]) -> Prompt:

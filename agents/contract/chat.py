@@ -139,3 +139,6 @@ class ChatResult(Result):
     citations: list[Citation] = Field(default_factory=list)
     passages: list[Passage] = Field(default_factory=list)
     tool_calls: list[ToolCall] = Field(default_factory=list, exclude_if=unused)
+    query: str = Field(
+        default="", exclude_if=unused, description="what was looked up, where it is not the last turn as it stands"
+    )

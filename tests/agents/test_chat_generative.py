@@ -141,9 +141,9 @@ def test_half_a_sentence_is_not_shown_when_the_answer_is_cut_off(chat, cut) -> N
 
 
 def test_the_prompt_has_the_policy_first_then_passages_then_the_conversation(model, run, passage, shelf) -> None:
-    scripted = model(FAITHFUL[0])
+    scripted = model("Returns?", FAITHFUL[0])
     run(build_chat(scripted, shelf(passage(RETURNS))), ask("Hello?", "Hi [3].", "Returns?"))
-    system, first, answer, last = scripted.prompts[0]
+    system, first, answer, last = scripted.prompts[1]
     assert (system.type, first.type, answer.type, last.type) == ("system", "human", "ai", "human")
     assert first.text.index("[1] Title 1") < first.text.index(RETURNS) < first.text.index("Hello?")
     assert answer.text == "Hi."

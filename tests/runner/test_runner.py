@@ -100,6 +100,20 @@ def test_tenants_do_not_see_each_other(runner: Runner, configured: Settings) -> 
         result(runner, kind="search", tenant="two", input={"query": "boiler"})
 
 
+def test_a_follow_up_is_put_by_the_model_to_be_looked_up(runner: Runner, configured: Settings) -> None:
+    ingest(runner, configured, "talk", RESET)
+    turns = ["Does the boiler have a red button?", "Yes, to reset it.", "How long is it held?"]
+    messages = [{"role": ("user", "assistant")[at % 2], "content": turn} for at, turn in enumerate(turns)]
+    answer = result(runner, kind="chat", tenant="talk", model="fake:faithful", input={"messages": messages})
+    assert isinstance(answer, ChatResult)
+    assert answer.query == "How long is it held (Does the boiler have a red button)?"
+    assert "for seven seconds" in answer.text
+    first = result(runner, kind="chat", tenant="talk", model="fake:faithful", input={"messages": messages[:1]})
+    assert isinstance(first, ChatResult)
+    assert first.query == ""
+    assert answer.usage.prompt_tokens > first.usage.prompt_tokens + 100, "the call is paid for"
+
+
 def test_a_lost_attachment_fails_its_file_and_not_the_others(runner: Runner, configured: Settings) -> None:
     attachment = open_content(configured).put(RESET.encode(), "boiler.txt")
     gone = {"ref": "sha256:" + "0" * 64, "name": "gone.txt", "size": 1, "source": "manual/gone.txt"}

@@ -1,8 +1,9 @@
 """How the fake engine does what it is asked faithfully, and then spoils it on purpose. For tests of the checks only.
 
 It knows phiq's own prompts by what they begin with. From passages it quotes the sentences that share most words with
-the question, each with its marker; of texts it quotes sentences as a summary; a translation is pretended word by word
-(``fake_words``). What it can't tell is given back as it came. Then it is spoilt:
+the question, each with its marker; of texts it quotes sentences as a summary; a follow-up question gets the one before
+it in brackets; a translation is pretended word by word (``fake_words``). What it can't tell is given back as it came.
+Then it is spoilt:
 
     placeholder   the first placeholder, tag, address or code of each line is left out
     number        the first number of each line or sentence becomes another
@@ -53,6 +54,8 @@ def reply(
     wrongs = [] if mends and _CORRECTS.search(prompt) else [wrong for wrong in corrupt.split(",") if wrong]
     if "You translate" in system[:200]:
         text = _translation(system, prompt, wrongs, say)
+    elif "You rewrite the last question" in system[:200]:
+        text = _alone(prompt)
     elif "numbered passages" in system[:200]:
         text = _from_passages(prompt, asked[-1] if asked else "", wrongs)
     elif "faithful summar" in system[:200]:
@@ -76,6 +79,13 @@ def _translation(system: str, prompt: str, wrongs: Sequence[str], say: Callable[
         body = say(line[start:], language)
         lines.append(line[:start] + _spoilt(body, wrongs, language))
     return "\n".join(lines)
+
+
+def _alone(prompt: str) -> str:
+    frames = [match["text"] for match in _FRAME.finditer(prompt)]
+    asked = [line.removeprefix("user: ") for line in frames[0].splitlines() if line.startswith("user: ")]
+    question = frames[-1].rstrip("?")
+    return f"{question} ({asked[-1].rstrip('?')})?" if asked else f"{question}?"
 
 
 def _from_passages(prompt: str, question: str, wrongs: Sequence[str]) -> str:
