@@ -17,6 +17,12 @@ class NeedsModel(UserError):
     code = "needs_model"
 
 
+class FormatBroken(UserError):
+    """Raised when a text is not in the format that was named for it; details carry the ``line`` where known."""
+
+    code = "format_broken"
+
+
 class ModelCannotSee(UserError):
     """Raised when a picture is sent to a model without vision."""
 

@@ -49,7 +49,7 @@ class Bit(NamedTuple):
 
     def restored(self, translation: str) -> str:
         """A translation of ``asked`` in the unit's place, wrapped as the unit was."""
-        if translation == self.asked:
+        if translation == self.asked and self.text:
             return self.text
         if self.write is not None:
             return self.write(translation)
@@ -77,6 +77,27 @@ class _Line(NamedTuple):
 def split_bits(text: str) -> list[Bit]:
     """The bits of a text, in order."""
     return list(merge(_bits(text)))
+
+
+def plain_bits(text: str) -> list[Bit]:
+    """The bits of a text without any marks: paragraphs, on one line or wrapped by hand."""
+    return list(merge(_plain(text)))
+
+
+def _plain(text: str) -> Iterator[Bit]:
+    block: list[_Line] = []
+    for line in _LINE.findall(text):
+        body = line.strip()
+        if body:
+            start = line.index(body)
+            block.append(_Line(line, line[:start], body, line[start + len(body) :], 0, opens=False))
+            continue
+        if block:
+            yield from _units(block)
+        block = []
+        yield Bit(line)
+    if block:
+        yield from _units(block)
 
 
 def merge(bits: Iterable[Bit]) -> Iterator[Bit]:

@@ -16,6 +16,7 @@ Kind = Literal[
 
 _PROTECTED = re.compile(
     r"(?P<code>(?<!`)(?P<ticks>`+)(?!`).{1,2000}?(?<!`)(?P=ticks)(?!`))"
+    r"|(?P<element><(?P<tag>code|kbd|samp|var)\b[^<>]{0,500}>[^<>]{0,2000}</(?P=tag)>)"
     r"|(?P<target>(?<=\]\()[^()\s]+(?:\([^()\s]*\)[^()\s]*)*)"
     r"|(?P<markup><!--.{0,2000}?-->|</?[A-Za-z][\w:-]*(?:\s[^<>]{0,2000})?/?>|&(?:\#\d+|\#x[0-9A-Fa-f]+|[A-Za-z]\w{1,30});)"
     r"|(?P<url>(?:(?:https?|ftp)://|www\.)[^\s<>()\[\]\"`|]*[^\s<>()\[\]\"`|.,;:!?'*_]"
@@ -125,5 +126,5 @@ def letters(text: str) -> float:
 
 def _items(text: str) -> Iterator[tuple[tuple[int, int], Item]]:
     for match in _PROTECTED.finditer(text):
-        kind = "code" if match["code"] else str(match.lastgroup)
+        kind = "code" if match["code"] or match["element"] else str(match.lastgroup)
         yield match.span(), Item("url" if kind == "target" else kind, match[0])  # type: ignore[arg-type]
