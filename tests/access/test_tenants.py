@@ -15,6 +15,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from agents.contract import DescriptionResult
+from agents.contract.describe import MaskedPicture
 from gateway.http.app import ROUTERS
 from knowledge.errors import PhiqError
 from knowledge.store import chroma_name
@@ -62,12 +64,15 @@ class Tenants:
     ids: dict[str, str]
     missing: dict[str, str]
     dead: str = ""
+    described: str = ""
 
     def of(self, path: str, ids: dict[str, str]) -> dict[str, str]:
         """The values for a path's parameters."""
         values = dict(ids)
         if path.startswith("/v1/dead") and ids is self.ids:
             values["job_id"] = self.dead
+        if path.endswith("/files/{ref}") and ids is self.ids:
+            values["job_id"] = self.described
         named = {"collections": "collection", "webhooks": "webhook"}
         values["name"] = values[named.get(path.split("/")[2], "schedule")]
         return values
@@ -96,6 +101,7 @@ def tenants(service: Service, app: FastAPI, ask: Callable[..., Any]) -> Tenants:
     _, theirs = service.access.create(KeySpec(tenant="theirs", scopes=own))
     job_id = service.submit(parse_job({**JOB, "tenant": "mine"})).id
     dead = _dead_letter(service)
+    described, ref = _with_a_picture(service)
     line = json.dumps({"custom_id": "1", "job": JOB}).encode() + b"\n"
     file = ask("POST", "/v1/files", mine, files={"file": ("in.jsonl", line)}, data={"purpose": "batch"})
     assert file.status_code == 200, file.text
@@ -118,6 +124,7 @@ def tenants(service: Service, app: FastAPI, ask: Callable[..., Any]) -> Tenants:
         "delivery_id": delivery.json()["id"],
         "collection": collection,
         "document_id": base64.urlsafe_b64encode(b"a.md").decode().rstrip("="),
+        "ref": ref,
     }
     missing = {
         **{name: _other(value) for name, value in ids.items()},
@@ -126,7 +133,7 @@ def tenants(service: Service, app: FastAPI, ask: Callable[..., Any]) -> Tenants:
         "collection": "none",
         "document_id": base64.urlsafe_b64encode(b"b.md").decode().rstrip("="),
     }
-    return Tenants(mine, theirs, ids, missing, dead)
+    return Tenants(mine, theirs, ids, missing, dead, described)
 
 
 @pytest.mark.parametrize(("method", "path"), OURS)
@@ -199,7 +206,7 @@ def test_nobody_submits_for_another_tenant(ask: Callable[..., Any], tenants: Ten
         assert ask("POST", "/v1/batches", tenants.theirs, json=_batch(file.json()["id"])).status_code in (200, 400)
         foreign = ask("POST", "/v1/batches", tenants.theirs, json=_batch(tenants.ids["file_id"]))
         assert foreign.status_code == 404
-    assert len(service.list("mine")) == 2
+    assert len(service.list("mine")) == 3
 
 
 def test_there_is_no_route_that_these_tests_do_not_know(app: FastAPI):
@@ -232,6 +239,17 @@ def _dead_letter(service: Service) -> str:
     error: PhiqError = EngineLost("gone")
     attempt.fail(error)
     return record.id
+
+
+def _with_a_picture(service: Service) -> tuple[str, str]:
+    """A job that has ended with a masked picture, and the picture's reference."""
+    picture = service.attach(("a.png", b"no picture, but bytes"))
+    job = {"kind": "describe", "input": {"images": [picture.model_dump()]}, "tenant": "mine"}
+    record = service.submit(parse_job(job))
+    attempt = service.ledger.claim(record.id, "w1")
+    assert attempt is not None
+    attempt.succeed(DescriptionResult(text="words", masked=[MaskedPicture(name="a.png", picture=picture)]))
+    return record.id, picture.ref
 
 
 def _ingested(url: str, collection: str) -> None:

@@ -308,8 +308,8 @@ def test_any_json_comes_back_the_same(tree: object, plain: bool, indent: int | N
 
 PIECES = [
     "<p>", "</p>", "<b>", "</b>", "<pre>", "<!--", "-->", "<a title='x y'>", '<img alt="', '"', "<", ">", "&amp;",
-    "words ", "שלום ", "漢字", "\n", "<script>", "</script>", "<div translate=no>", "</div>", "1 < 2", "<!", "-->", "WEBVTT", "1",
-    "00:01.000 --> 00:02.000", 'msgid "a"', 'msgstr ""',
+    "words ", "שלום ", "漢字", "\n", "<script>", "</script>", "<div translate=no>", "</div>", "1 < 2", "<!", "-->",
+    "WEBVTT", "1", "00:01.000 --> 00:02.000", 'msgid "a"', 'msgstr ""',
 ]  # fmt: skip
 
 

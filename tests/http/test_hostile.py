@@ -371,6 +371,7 @@ def belongings(ask):
         "name": "alices",
         "delivery_id": delivery["id"],
         "document_id": "YS50eHQ",
+        "ref": "1" * 64,
     }
 
 

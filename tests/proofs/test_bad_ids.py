@@ -52,7 +52,8 @@ def doors(thing):
 
 def ask(door, job_id, tenant):
     """What a door answers: lists and streams are read to their end."""
-    more = {"follow": False} if "follow" in inspect.signature(door).parameters else {}
+    others = {"follow": False, "ref": "0" * 64}
+    more = {name: value for name, value in others.items() if name in inspect.signature(door).parameters}
     answer = door(job_id=job_id, tenant=tenant, **more)
     return list(answer) if inspect.isgenerator(answer) else answer
 
