@@ -106,6 +106,12 @@ class EmbedderUnavailable(UserError):
     code = "embedder_unavailable"
 
 
+class RerankerUnavailable(UserError):
+    """Raised when the model that is to put passages into order can't be used."""
+
+    code = "reranker_unavailable"
+
+
 class StoreUnavailable(ServiceError):
     """Raised when Chroma's server does not answer."""
 

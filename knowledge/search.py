@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from knowledge.collection import Collection
     from knowledge.embed.base import Embedder
+    from knowledge.rank.cross import Reranker
 
 NO_WORDS = "The word index does not answer: the passages were found by their meaning only."
 _LEAST = 30
@@ -39,12 +40,14 @@ class Asked:
     Attributes:
         text: Its words.
         context: They and those of the questions before it; the same where there are none.
+        latest: They and those of the one question before it.
         vector: Unit-length, float32 [dimensions], of them all, the last question first in weight.
         alone: The same of the query alone; passages' scores are their cosines to the nearer of the two.
     """
 
     text: str
     context: str
+    latest: str
     vector: NDArray[np.float32]
     alone: NDArray[np.float32]
 
@@ -56,10 +59,13 @@ def ask(embedder: Embedder, query: str, before: Sequence[str] = ()) -> Asked:
     earlier = [text for text in before if text.strip()]
     vectors = embedder.embed_array([query, *earlier])
     mixed = vectors[0] + _BEFORE * vectors[1:].mean(axis=0) if earlier else vectors[0]
-    return Asked(query, " ".join([*earlier, query]), mixed / np.linalg.norm(mixed) if earlier else mixed, vectors[0])
+    together = mixed / np.linalg.norm(mixed) if earlier else mixed
+    return Asked(query, " ".join([*earlier, query]), " ".join([*earlier[-1:], query]), together, vectors[0])
 
 
-def search(collection: Collection, asked: Asked, top_k: int, filters: Filters | None = None) -> Found:
+def search(
+    collection: Collection, asked: Asked, top_k: int, filters: Filters | None = None, reranker: Reranker | None = None
+) -> Found:
     """The passages that answer a query best: repeated texts once, neighbours put together.
 
     Args:
@@ -67,6 +73,7 @@ def search(collection: Collection, asked: Asked, top_k: int, filters: Filters | 
         asked: What is looked for.
         top_k: How many passages at most.
         filters: Which passages may be found.
+        reranker: Puts the best of them into an order of its own.
     """
     filters = filters or Filters()
     where = _where(collection, filters)
@@ -86,6 +93,8 @@ def search(collection: Collection, asked: Asked, top_k: int, filters: Filters | 
         # Ask for more only while duplicates took the places of others.
         if len(once) >= top_k or len(looked_at) < wanted or wanted >= _MOST:
             silent = collection.has_words and None in by_words
+            if reranker is not None:
+                once = reranker.reorder(asked.latest, once, top_k)
             found = readable(collection, _scored(collection, asked, once[:top_k]))
             return Found(passages=found, notes=[NO_WORDS] if silent else [])
         wanted *= 4

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection as ChromaCollection
 
     from knowledge.embed.base import Embedder
+    from knowledge.rank.cross import Reranker
     from knowledge.types import Filters, Passage, Retriever
 
 __all__ = ["CollectionInfo", "Store", "StoreConfig"]
@@ -51,14 +52,20 @@ class Store:
         config: Where, and whose.
         embedder: What new collections are made with.
         others: Gets another embedder by its name, for collections that it made; None: it is not to be had here.
+        reranker: Gets what puts found passages into order, at each search; None: they stay as they were found.
     """
 
     def __init__(
-        self, config: StoreConfig, embedder: Embedder, others: Callable[[str], Embedder | None] = lambda _name: None
+        self,
+        config: StoreConfig,
+        embedder: Embedder,
+        others: Callable[[str], Embedder | None] = lambda _name: None,
+        reranker: Callable[[], Reranker | None] = lambda: None,
     ) -> None:
         self.config = config
         self.embedder = embedder
         self._others = others
+        self._reranker = reranker
         self._connection = Connection(config)
         self._mirrors: dict[str, Mirror] = {}
 
@@ -81,6 +88,7 @@ class Store:
         Raises:
             CollectionNotFound: when it was never ingested into.
             CollectionInvalid: when its name can't be used or another embedding model made it.
+            RerankerUnavailable: when there is to be one and it can't be used.
             StoreUnavailable: when Chroma's server does not answer.
         """
         from knowledge.search import ask, search
@@ -88,7 +96,7 @@ class Store:
         found = self.open(collection)
         if not query.strip():
             return Found(passages=[])
-        return search(found, ask(found.embedder, query, before), top_k, filters)
+        return search(found, ask(found.embedder, query, before), top_k, filters, self._reranker())
 
     def retriever(self, collection: str, filters: Filters | None = None, notes: list[str] | None = None) -> Retriever:
         """What agents take. Nothing is asked of the server yet; ``notes`` gathers what people must know of searches."""

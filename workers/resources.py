@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.errors import EmbedderUnavailable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from agents.calibration import Calibration
     from knowledge.embed.base import Embedder
+    from knowledge.rank.cross import Reranker
     from knowledge.store import Store
     from workers.engines.base import EngineURI
     from workers.engines.registry import Registry
@@ -110,6 +112,14 @@ class Resources:
         except EmbedderUnavailable:
             return None
 
+    def _reranker(self) -> Reranker | None:
+        """What puts passages into order; None where none is wanted."""
+        if not self._settings.reranker:
+            return None
+        from knowledge.rank.cross import load_reranker
+
+        return load_reranker(Path(self._settings.reranker).expanduser())
+
     def store(self, tenant: str) -> Store:
         """A tenant's collections.
 
@@ -126,7 +136,10 @@ class Resources:
                 if len(self._stores) >= _STORES:
                     self._stores.popitem(last=False)[1].close()
                 self._stores[key] = Store(
-                    StoreConfig(url=key[1], tenant=tenant, words=key[2]), embedder, self._other_embedder
+                    StoreConfig(url=key[1], tenant=tenant, words=key[2]),
+                    embedder,
+                    self._other_embedder,
+                    self._reranker,
                 )
             self._stores.move_to_end(key)
             return self._stores[key]

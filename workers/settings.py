@@ -122,6 +122,10 @@ class Settings(BaseSettings):
         default="all-MiniLM-L6-v2", description="embedding model: this name, or a folder that holds it"
     )
     embed_precision: Literal["int8", "f32"] = Field(default="int8", description="precision of the embedder")
+    reranker: str | None = Field(
+        default=None,
+        description="folder of a cross-encoder (model.onnx, tokenizer.json) that puts found passages into order",
+    )
     http_host: str = Field(default="127.0.0.1", description="address the HTTP API listens on")
     http_connections: int = Field(
         default=2000, ge=10, description="connections a gateway serves at once; to more it answers 503"

@@ -59,7 +59,7 @@ _SECTIONS = (
             "openai_base_url openai_api_key openai_context hub_url"
         ),
     ),
-    ("Embedding", "embedder embed_precision"),
+    ("Embedding and ranking", "embedder embed_precision reranker"),
 )
 
 _NOTES = """\

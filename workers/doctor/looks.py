@@ -25,6 +25,7 @@ LOOKS: tuple[Look, ...] = (
     services.workers,
     services.http_api,
     models.embedder,
+    models.reranker,
     models.picture_reader,
     models.onnx_engine,
     models.shelf,

@@ -1,4 +1,4 @@
-"""Models and the libraries that run them: embedder, picture reader, ONNX engine, shelf, the default model."""
+"""Models and the libraries that run them: embedder, reranker, picture reader, ONNX engine, shelf, the default model."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def embedder(settings: Settings) -> list[Check]:
         return [warn("embedder", f"{MINILM} is not here; it is fetched at its first use.", weights.INSTALL)]
     found = weights.find_weights(EmbedderConfig())
     return [ok("embedder", f"{MINILM}: the official weights, {found.model}")]
+
+
+def reranker(settings: Settings) -> list[Check]:
+    """Whether the model that puts passages into order, where one is set, can be used."""
+    if not settings.reranker:
+        return []
+    from knowledge.rank.cross import load_reranker
+
+    load_reranker(Path(settings.reranker).expanduser())
+    return [ok("reranker", settings.reranker)]
 
 
 def picture_reader(_settings: Settings) -> list[Check]:
