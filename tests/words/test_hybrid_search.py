@@ -128,10 +128,12 @@ def test_what_is_deleted_leaves_the_index(make: Callable[..., Store], words_serv
 
 def test_another_secret_is_refused(words_server: str, tmp_path: Path) -> None:
     stranger = Words(words_server.replace("http://:", "http://:x"))
+    assert not stranger.healthy()
     with pytest.raises(WordsUnavailable, match="401"):
         stranger.names()
     stranger.close()
     words = Words(words_server)
+    assert words.healthy()
     with pytest.raises(WordsUnavailable, match=r"4(04|22)"):
         words.drop("../../etc")
     words.close()
