@@ -25,7 +25,7 @@ from agents.contract import (
 from agents.errors import Interrupted, NeedsModel
 from workers.collection_lock import collection_lock
 from workers.engines.base import EngineURI
-from workers.engines.offers import check_offers
+from workers.engines.offers import check_languages, check_offers
 from workers.errors import OptionUnsupported
 from workers.ingest_reports import IngestReports
 from workers.jobs import (
@@ -132,6 +132,8 @@ class Runner:
         """The chain for a job and its input; imports only the one that is needed."""
         if uri.scheme == "extractive":
             return self._extractive(job, notes)
+        if isinstance(job, TranslateJob):
+            check_languages(job.input, uri)
         model = self._have.registry.get(str(uri)).chat_model(job.options, stop, batch=job.lane is Lane.BATCH)
         if tracing.on():
             from workers.sight.chains import traced_model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from gateway.cli import show
 from gateway.cli.follow import cancelling
 from gateway.cli.io import Io
+from gateway.cli.saving import save_text
 from knowledge.errors import PhiqError
 
 if TYPE_CHECKING:
@@ -29,10 +31,13 @@ ROWS = 16
 Named = tuple[str, "ClientJob[Any]"]
 
 
-def run_batch(io: Io, jobs: Sequence[Named], bad: Sequence[Unreadable] = ()) -> list[JobRecord]:
+def run_batch(
+    io: Io, jobs: Sequence[Named], bad: Sequence[Unreadable] = (), out: Path | None = None
+) -> list[JobRecord]:
     """Wait for all, print each result under its name, then what could not be read and so became no job.
 
-    With --json a line per job comes as it ends; else results come in the order of the inputs.
+    With ``out`` the results' texts are written into that folder instead. With --json a line per job comes as it ends;
+    else results come in the order of the inputs.
 
     Raises:
         typer.Exit: with the exit code of the gravest error, when all have been shown.
@@ -61,7 +66,10 @@ def run_batch(io: Io, jobs: Sequence[Named], bad: Sequence[Unreadable] = ()) -> 
         made = record.parsed_result()
         if made is not None and not io.json:
             io.text(f"== {show.near(name)}")
-            show.result(io, made, with_text=True, told=told)
+            show.result(io, made, with_text=out is None, told=told)
+        if out is not None:
+            save_text(io, name, record, out)
+        if not io.json:
             io.text("")
     for one in bad:
         errors.append(one.error)

@@ -57,7 +57,7 @@ def demo(
 
 
 def _tour(io: Io, settings: Settings) -> None:
-    from gateway.cli import documents, records, work
+    from gateway.cli import documents, records, translating, work
 
     shared: dict[str, Any] = {}
     with _step(io, "Load a handbook: pages, a table, a Word file and a PDF", f"ingest {_near('handbook')}"):
@@ -80,7 +80,7 @@ def _tour(io: Io, settings: Settings) -> None:
     without = settings.model == "extractive"
     title = "Translate: needs a generative model, and says so" if without else "Translate"
     with _step(io, title, f"translate {shlex.quote(sentence)} --to German", expected="needs_model" if without else ""):
-        work.translate(io, shared, [sentence], target="German")
+        translating.translate(io, shared, [sentence], target="German")
     with _step(io, "What the queue did", "jobs --limit 5"):
         records.list_jobs(io, limit=5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.io import Io
@@ -26,7 +27,12 @@ class Wanted:
 
 
 def dispatch(
-    io: Io, client: Client, wanted: Sequence[Wanted], shared: dict[str, Any], bad: Sequence[Unreadable] = ()
+    io: Io,
+    client: Client,
+    wanted: Sequence[Wanted],
+    shared: dict[str, Any],
+    bad: Sequence[Unreadable] = (),
+    out: Path | None = None,
 ) -> None:
     """Submit and, unless --no-wait, see to the end.
 
@@ -36,6 +42,7 @@ def dispatch(
         wanted: One or more jobs.
         shared: Values of the shared options (``gateway.cli.options``).
         bad: Inputs of the same command that could not be read; told beside the jobs' results.
+        out: Folder for the results' texts instead of standard output.
 
     Raises:
         PhiqError: the job's error; of several, the gravest.
@@ -73,12 +80,16 @@ def dispatch(
         tell(io, bad)
     elif len(jobs) == 1 and not bad:
         from gateway.cli.follow import conclude, follow
+        from gateway.cli.saving import save_text
 
-        conclude(io, follow(io, jobs[0][1]), with_text=not io.streams)
+        record = follow(io, jobs[0][1], text=out is None)
+        conclude(io, record, with_text=out is None and not io.streams)
+        if out is not None:
+            save_text(io, jobs[0][0], record, out)
     else:
         from gateway.cli.batch import run_batch
 
-        run_batch(io, jobs, bad)
+        run_batch(io, jobs, bad, out)
 
 
 def tell(io: Io, bad: Sequence[Unreadable]) -> None:

@@ -16,7 +16,10 @@ _T = TypeVar("_T")
 STDIN = "-"
 STANDARD_INPUT = "standard input"
 _NOT_AS_IT_STANDS = {".html", ".htm", ".xhtml", ".pdf", ".docx", ".pptx", ".xlsx", ".eml", ".mbox"}
-_LOOKS_LIKE_A_FILE = {".txt", ".md", ".markdown", ".html", ".htm", ".pdf", ".docx", ".csv", ".json", ".log"}
+_PAGES = {".html", ".htm", ".xhtml"}
+_LOOKS_LIKE_A_FILE = _PAGES | {
+    ".txt", ".md", ".markdown", ".pdf", ".docx", ".csv", ".json", ".log", ".srt", ".vtt", ".po", ".pot", ".arb"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,12 @@ WordsAre = Literal["never", "unless a file", "always"]
 
 
 def texts(
-    arguments: Sequence[str], max_bytes: int, *, words: WordsAre = "never", bad: list[Unreadable] | None = None
+    arguments: Sequence[str],
+    max_bytes: int,
+    *,
+    words: WordsAre = "never",
+    bad: list[Unreadable] | None = None,
+    markup: bool = False,
 ) -> list[Words]:
     """Read each argument.
 
@@ -65,6 +73,7 @@ def texts(
         max_bytes: Longest text.
         words: When an argument is the text itself rather than a file's path.
         bad: As for `each`.
+        markup: Whether web pages are wanted with their markup.
 
     Raises:
         InputMissing: when there is nothing to read.
@@ -78,17 +87,17 @@ def texts(
         arguments = [" ".join(arguments)]
     elif words == "unless a file" and not any(argument == STDIN or _means_a_file(argument) for argument in arguments):
         arguments = [" ".join(arguments)]  # words that nobody put in quotes
-    return each(arguments, lambda argument: _words(argument, max_bytes, words), bad)
+    return each(arguments, lambda argument: _words(argument, max_bytes, words, markup=markup), bad)
 
 
-def _words(argument: str, max_bytes: int, words: WordsAre) -> Words:
+def _words(argument: str, max_bytes: int, words: WordsAre, *, markup: bool) -> Words:
     if argument == STDIN:
         return Words(STANDARD_INPUT, read_stdin(max_bytes))
     if words == "always" or (words == "unless a file" and not _means_a_file(argument)):
         if not argument.strip():
             raise InputMissing("The text is empty.", hint="Give a text or a file, or - to read standard input.")
         return Words(argument if len(argument) <= 40 else argument[:39] + "…", argument)
-    return Words(argument, read_text(Path(argument), max_bytes))
+    return Words(argument, read_text(Path(argument), max_bytes, markup=markup))
 
 
 def _means_a_file(argument: str) -> bool:
@@ -119,8 +128,10 @@ def read_stdin(max_bytes: int) -> str:
     return _not_blank(decode(data, STANDARD_INPUT), STANDARD_INPUT)
 
 
-def read_text(path: Path, max_bytes: int) -> str:
+def read_text(path: Path, max_bytes: int, *, markup: bool = False) -> str:
     """A file's text: of formats that are text the characters as they stand, of others what the loader finds.
+
+    Of web pages the loader finds what they say, unless their ``markup`` is wanted.
 
     Raises:
         PhiqError: when it is missing, empty, too large, protected or of no known kind.
@@ -131,8 +142,8 @@ def read_text(path: Path, max_bytes: int) -> str:
 
     limits = LoadLimits(max_bytes=max_bytes)
     data = read_file(path, limits)
-    # A web page is text too, but nobody means its markup.
-    if looks_like_text(data) and path.suffix.lower() not in _NOT_AS_IT_STANDS:
+    # A web page is text too, but few mean its markup.
+    if looks_like_text(data) and path.suffix.lower() not in _NOT_AS_IT_STANDS - (_PAGES if markup else set()):
         return _not_blank(decode(data, path.name), str(path))
     return plain_text(load(data, path.name, str(path), limits, Helpers(read_page=read_page)))
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.io import Io
 
 if TYPE_CHECKING:
-    from agents.contract import ChatResult, Citation, IngestResult, Result, SearchResult
+    from agents.contract import ChatResult, Citation, IngestResult, Result, SearchResult, TranslationResult
     from knowledge.types import Passage
     from workers.jobs import JobRecord
+
+_MOST_DOUBTS = 20
 
 
 def finished(record: JobRecord) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def near(source: str) -> str:
 
 def result(io: Io, made: Result, *, with_text: bool, told: set[str] | None = None) -> None:
     """A result for people; the text only when it has not streamed already, notes only when not yet ``told``."""
-    from agents.contract import ChatResult, IngestResult, SearchResult
+    from agents.contract import ChatResult, IngestResult, SearchResult, TranslationResult
 
     if isinstance(made, SearchResult):
         found(io, made)
@@ -54,6 +56,8 @@ def result(io: Io, made: Result, *, with_text: bool, told: set[str] | None = Non
         io.prose(made.text)
     if isinstance(made, ChatResult):
         citations(io, made)
+    elif isinstance(made, TranslationResult):
+        doubts(io, made)
     notes(io, made, set() if told is None else told)
 
 
@@ -71,6 +75,15 @@ def citations(io: Io, made: ChatResult) -> None:
             lines.append(f"  [{citation.marker}] {citation.title}{heading}{place} - {near(citation.source)}")
     if lines:
         io.text("\n" + "\n".join(lines))
+
+
+def doubts(io: Io, made: TranslationResult) -> None:
+    """The segments of a translation that somebody should look at."""
+    rows = [(issue.place or str(issue.segment), issue.problem, issue.detail) for issue in made.issues]
+    if rows:
+        io.table(("where", "problem", "what"), rows[:_MOST_DOUBTS])
+    if len(rows) > _MOST_DOUBTS:
+        io.note(f"{len(rows) - _MOST_DOUBTS} more are in the result: phiq jobs show ID --json")
 
 
 def found(io: Io, made: SearchResult) -> None:

@@ -11,6 +11,7 @@ from gateway.cli.command import command
 from gateway.cli.filters import Languages, Since, Under, Until, filters
 from gateway.cli.io import Io
 from gateway.cli.options import GENERATION, JOB
+from gateway.cli.translating import translate
 
 PANEL = "Work"
 _FORMS = "description, alt-text, long, screenshot, chart, receipt"
@@ -83,25 +84,6 @@ def summarize(
         for group in groups
     ]
     dispatch(io, client, wanted, shared, bad)
-
-
-def translate(
-    io: Io,
-    shared: dict[str, Any],
-    inputs: Annotated[list[str] | None, typer.Argument(help="Files or a text; - reads standard input.")] = None,
-    target: Annotated[str, typer.Option("--to", "-t", help="Language to translate to, such as de.")] = ...,  # type: ignore[assignment]
-    source: Annotated[str | None, typer.Option("--from", help="Language of the text, if known.")] = None,
-) -> None:
-    """Translate texts and files, keeping their structure. Needs a generative model."""
-    from gateway.cli.connection import connect
-    from gateway.cli.dispatch import Wanted, dispatch
-    from gateway.cli.inputs import Unreadable, texts
-
-    client = connect()
-    bad: list[Unreadable] = []
-    found = texts(inputs or [], client.settings.max_file_bytes, words="unless a file", bad=bad)
-    fields = {"target": target, "source": source}
-    dispatch(io, client, [Wanted("translate", one.name, one.text, fields) for one in found], shared, bad)
 
 
 def describe(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agents.contract import ChatInput
+from agents.contract import ChatInput, TranslateInput
+from agents.prompts.languages import language_code, language_name
+from tools.detect_language import alike
 from workers.engines.base import EngineURI
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
+from workers.models.profiles import PROFILES, lookup
 
 
 def check_offers(profile: Mapping[str, Any] | None, asked: ChatInput, uri: EngineURI) -> None:
@@ -27,6 +30,24 @@ def check_offers(profile: Mapping[str, Any] | None, asked: ChatInput, uri: Engin
             "can't be held to a form of its answer",
             "Leave response_format out, or use Ollama or a server with OpenAI's protocol.",
         )
+
+
+def check_languages(asked: TranslateInput, uri: EngineURI) -> None:
+    """Hold the languages of a translation against those that the model was made for, where its profile lists them.
+
+    Raises:
+        OptionUnsupported: naming the language, and models that have it.
+    """
+    profile = lookup(uri.name)
+    if profile is None:
+        return
+    for option, wanted in ("target", asked.target), ("source", asked.source):
+        if wanted is None or any(alike(language_code(wanted), language) for language in profile.languages):
+            continue
+        others = [one.name for one in PROFILES if any(alike(language_code(wanted), code) for code in one.languages)]
+        hint = f"Use one that was: {', '.join(others[:3])} (phiq models list)." if others else "phiq models list"
+        names = ", ".join(language_name(code) for code in profile.languages)
+        raise _cannot(uri, option, f"was not made for {language_name(wanted)}. Its languages: {names}", hint)
 
 
 def refuse_logit_bias(options: GenerationOptions, uri: EngineURI) -> None:
