@@ -1,4 +1,4 @@
-"""How fast documents are ingested, what that costs beside embedding, and what sentence-transformers takes to embed them.
+"""How fast documents are ingested, what that costs beside embedding, and how fast sentence-transformers embeds them.
 
     python -m benchmarks.bench_ingest DATA_FOLDER [--documents 40] [--rounds 3] [--reference PYTHON]
 
