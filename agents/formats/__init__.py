@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 
 from agents.contract.translate import Format
 from agents.errors import FormatBroken
 from agents.prompts.languages import language_code
 from agents.segments import Bit, merge, plain_bits, split_bits
+
+FILES: dict[str, Format] = {
+    ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".xhtml": "html", ".srt": "srt",
+    ".vtt": "vtt", ".json": "json", ".arb": "json", ".po": "po", ".pot": "po",
+}  # fmt: skip
+"""Endings of files whose format is plain from their name."""
 
 _HTML = re.compile(
     r"\s*(?:<!--.{0,2000}?-->\s*)?"
@@ -25,6 +32,11 @@ _LOOKED_AT = 10_000
 """Characters at the beginning in which the first entry of a PO file is looked for."""
 
 _CODE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+
+
+def format_of(name: str) -> Format | None:
+    """The format of a file by its name; None where that does not tell."""
+    return FILES.get(PurePath(name).suffix.lower())
 
 
 def open_text(text: str, kind: Format, target: str) -> tuple[Format, list[Bit]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.batches import TASK
+from gateway.cli.task_options import TASK, task_input
 from gateway.errors import UsageInvalid
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def of_lines(client: Client, paths: Sequence[str], shared: Mapping[str, Any], se
 
     path = Path(paths[0])
     for option, value in shared.items():
-        if value is not None and option != "model":
+        if value not in (None, []) and option != "model":
             raise UsageInvalid(
                 f"--{option.replace('_', '-')} needs --task.", hint="phiq batch run FOLDER --task summarize"
             )
@@ -70,7 +70,7 @@ def of_documents(
     """
     from workers.batches import BatchSpec, TaskSpec, start
 
-    given = {option: shared[option] for option in TASK if shared.get(option) is not None}
+    given = task_input(shared)
     options = {
         ("top_k" if option == "sample_top_k" else option): value
         for option, value in shared.items()

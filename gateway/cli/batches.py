@@ -12,6 +12,7 @@ from gateway.cli.command import command
 from gateway.cli.group import bare_list
 from gateway.cli.io import Io
 from gateway.cli.options import GENERATION
+from gateway.cli.task_options import task_options
 
 if TYPE_CHECKING:
     from workers.batches.records import BatchRecord
@@ -19,27 +20,17 @@ if TYPE_CHECKING:
 PANEL = "Work"
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where the results go: .csv, .jsonl or .md.")]
-Form = Annotated[
+ResultForm = Annotated[
     Literal["csv", "jsonl", "markdown"] | None,
     typer.Option("--format", help="Of that file, when its name does not say."),
 ]
 Task = Literal["summarize", "translate", "describe", "chat", "complete", "embed"]
-TASK: dict[str, Any] = {
-    "focus": Annotated[str | None, typer.Option(help="summarize: a question that it should answer.")],
-    "sentences": Annotated[int | None, typer.Option(help="summarize: about how long.", min=1, max=50)],
-    "language": Annotated[str | None, typer.Option(help="summarize: language of the summary, such as de.")],
-    "length": Annotated[str | None, typer.Option(help="summarize: short, medium or long.")],
-    "target": Annotated[str | None, typer.Option("--to", help="translate: the language to translate to.")],
-    "source": Annotated[str | None, typer.Option("--from", help="translate: the language of the text, if known.")],
-    "question": Annotated[str | None, typer.Option("--question", "-q", help="chat, describe: asked of each.")],
-    "prompt": Annotated[str | None, typer.Option(help="complete: what comes before each text, or around {text}.")],
-}
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = bare_list(help="Batches: run, list, show, watch, cancel, results.")
-    command(group, "run", shared={**TASK, **GENERATION})(run)
+    command(group, "run", shared={**task_options("--to"), **GENERATION})(run)
     for name, function in (("list", list_batches), ("show", show), ("watch", watch), ("cancel", cancel)):
         command(group, name)(function)
     command(group, "results")(results)
@@ -54,7 +45,7 @@ def run(
     ],
     task: Annotated[Task | None, typer.Option("--task", help="What is done to each document.")] = None,
     out: Out = None,
-    form: Form = None,
+    result_form: ResultForm = None,
     hours: Annotated[float, typer.Option(help="Time after which it ends with what it has.", min=0.001, max=720)] = 24.0,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     again: Annotated[bool, typer.Option("--again", help="Also documents that have a result in OUT already.")] = False,
@@ -73,13 +64,13 @@ def run(
         batch = batch_start.of_lines(client, paths, shared, hours * 3600, name)
     else:
         batch = batch_start.of_documents(
-            client, paths, task, shared, out=out, form=form, seconds=hours * 3600, name=name, again=again
+            client, paths, task, shared, out=out, form=result_form, seconds=hours * 3600, name=name, again=again
         )
     if no_wait:
         io.document(_shown(batch)) if io.json else io.text(batch.id)
         return
     io.note(f"{batch.id} (Ctrl-C leaves it running)")
-    batch_watch.finish(io, client, batch, out, form)
+    batch_watch.finish(io, client, batch, out, result_form)
 
 
 def list_batches(
@@ -126,7 +117,7 @@ def show(io: Io, batch_id: BatchId) -> None:
     batch_watch.facts(io, batch)
 
 
-def watch(io: Io, batch_id: BatchId, out: Out = None, form: Form = None) -> None:
+def watch(io: Io, batch_id: BatchId, out: Out = None, form: ResultForm = None) -> None:
     """Follow a batch to its end; also one that was started elsewhere, or left by Ctrl-C."""
     from gateway.cli import batch_watch
     from gateway.cli.connection import connect
@@ -149,7 +140,7 @@ def results(
     io: Io,
     batch_id: BatchId,
     out: Out = None,
-    form: Form = None,
+    form: ResultForm = None,
     errors: Annotated[bool, typer.Option("--errors", help="The lines that have no answer.")] = False,
 ) -> None:
     """Print the results of a batch as JSON lines, or write them to a file; of one that runs, those there are."""

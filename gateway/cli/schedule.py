@@ -11,6 +11,7 @@ from gateway.cli.command import command
 from gateway.cli.group import bare_list
 from gateway.cli.io import Io
 from gateway.cli.options import GENERATION
+from gateway.cli.task_options import task_options
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,15 +32,6 @@ TIMES: dict[str, Any] = {
     "tz": Annotated[
         str | None, typer.Option(help="Time zone of --cron and --at. Default: UTC.", rich_help_panel=_WHEN)
     ],
-}
-INPUT: dict[str, Any] = {
-    "target": Annotated[str | None, typer.Option(help="translate: into this language.", rich_help_panel=_WORK)],
-    "question": Annotated[
-        str | None, typer.Option(help="chat, describe: asked of each document.", rich_help_panel=_WORK)
-    ],
-    "focus": Annotated[str | None, typer.Option(help="summarize: what matters.", rich_help_panel=_WORK)],
-    "sentences": Annotated[int | None, typer.Option(help="summarize: how many.", min=1, rich_help_panel=_WORK)],
-    "language": Annotated[str | None, typer.Option(help="summarize: in this language.", rich_help_panel=_WORK)],
 }
 RULES: dict[str, Any] = {
     "overlap": Annotated[
@@ -65,7 +57,7 @@ RULES: dict[str, Any] = {
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = bare_list(help="Schedules: work that starts by itself at its time.")
-    command(group, "add", shared={**TIMES, **INPUT, **RULES, **GENERATION})(add)
+    command(group, "add", shared={**TIMES, **task_options("--target", _WORK), **RULES, **GENERATION})(add)
     command(group, "list")(list_schedules)
     command(group, "change", shared={**TIMES, **RULES})(change)
     for function in (show, pause, resume, run, remove, history):

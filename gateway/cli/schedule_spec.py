@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.options import GENERATION
-from gateway.cli.schedule import INPUT, RULES, TIMES
+from gateway.cli.schedule import RULES, TIMES
+from gateway.cli.task_options import TASK, task_input
 from gateway.errors import InputMissing, UsageInvalid
 from workers.errors import JobInvalid
 from workers.schedules.records import ScheduleSpec, parse
@@ -51,7 +52,7 @@ def build(
     if (job is None) == (task is None):
         raise UsageInvalid("Give either --task with --input, or --job.", hint="phiq schedule add --help")
     if job is not None:
-        if inputs or to is not None or any(given[name] is not None for name in (*INPUT, *GENERATION)):
+        if inputs or to is not None or any(given[name] not in (None, []) for name in (*TASK, *GENERATION)):
             raise UsageInvalid(
                 "With --job everything about the work stands in the job.", hint="--to webhook:NAME is allowed."
             )
@@ -71,7 +72,7 @@ def _task(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         for name in GENERATION
         if name != "model" and given[name] not in (None, [])
     }
-    made: dict[str, Any] = {"kind": kind, "input": {name: given[name] for name in INPUT if given[name] is not None}}
+    made: dict[str, Any] = {"kind": kind, "input": task_input(given)}
     if given["model"] is not None:
         made["model"] = given["model"]
     return {**made, "options": options} if options else made

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.io import Io
+from gateway.cli.task_options import Formality, Markup
 from gateway.errors import InputMissing
 
-_SUFFIXES = {
-    ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".xhtml": "html", ".srt": "srt",
-    ".vtt": "vtt", ".json": "json", ".arb": "json", ".po": "po", ".pot": "po",
-}  # fmt: skip
 _HEADS = {"term", "source", "from", "translation", "target", "to"}
 
 
@@ -26,8 +23,7 @@ def translate(
         str | None, typer.Option("--from", help="Language of the text; detected when it is not given.")
     ] = None,
     form: Annotated[
-        Literal["auto", "plain", "markdown", "html", "srt", "vtt", "json", "po"],
-        typer.Option("--format", help="What the text is; auto: by the file's name, else as it looks."),
+        Markup, typer.Option("--format", help="What the text is; auto: by the file's name, else as it looks.")
     ] = "auto",
     glossary: Annotated[
         Path | None,
@@ -35,8 +31,7 @@ def translate(
     ] = None,
     keep: Annotated[list[str] | None, typer.Option(help="A word that is not translated; repeatable.")] = None,
     formality: Annotated[
-        Literal["formal", "informal"] | None,
-        typer.Option(help="How the reader is addressed, where the language tells."),
+        Formality | None, typer.Option(help="How to address the reader, where the language tells.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write each translation into this folder, under its file's name.")
@@ -60,7 +55,9 @@ def _format(form: str, name: str) -> str | None:
     """The format of an input; None where nobody said, so that workers of an older version can do the job too."""
     if form != "auto":
         return form
-    return _SUFFIXES.get(Path(name).suffix.lower()) if Path(name).is_file() else None
+    from agents.formats import format_of
+
+    return format_of(name) if Path(name).is_file() else None
 
 
 def read_glossary(path: Path) -> dict[str, str]:

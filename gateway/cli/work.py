@@ -11,10 +11,10 @@ from gateway.cli.command import command
 from gateway.cli.filters import Languages, Since, Under, Until, filters
 from gateway.cli.io import Io
 from gateway.cli.options import GENERATION, JOB
+from gateway.cli.task_options import Form, Length, Style
 from gateway.cli.translating import translate
 
 PANEL = "Work"
-_FORMS = "description, alt-text, long, screenshot, chart, receipt"
 SHARED = {**GENERATION, **JOB}
 
 
@@ -64,10 +64,8 @@ def summarize(
     sentences: Annotated[int, typer.Option(help="About how long.", min=1, max=50)] = 5,
     language: Annotated[str | None, typer.Option(help="Language of the summary, such as de.")] = None,
     together: Annotated[bool, typer.Option("--together", help="One summary of all files.")] = False,
-    form: Annotated[
-        str, typer.Option("--style", help="paragraph, line, bullets, minutes (of a meeting), handover (of a ticket).")
-    ] = "paragraph",
-    length: Annotated[str | None, typer.Option(help="short, medium or long; goes before --sentences.")] = None,
+    form: Annotated[Style, typer.Option("--style", help="minutes: of a meeting; handover: of a ticket.")] = "paragraph",
+    length: Annotated[Length | None, typer.Option(help="Goes before --sentences.")] = None,
 ) -> None:
     """Summarize files; each gets its own summary."""
     from gateway.cli.connection import connect
@@ -92,7 +90,7 @@ def describe(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF; or videos.")],
     question: Annotated[str | None, typer.Option("--question", "-q", help="What to look for.")] = None,
     together: Annotated[bool, typer.Option("--together", help="One description of all pictures.")] = False,
-    form: Annotated[str, typer.Option("--as", help=f"What it is for: {_FORMS}.")] = "description",
+    form: Annotated[Form, typer.Option("--as", help="What it is for.")] = "description",
     mask: Annotated[bool, typer.Option("--mask", help="Take out personal data and secrets.")] = False,
     frames: Annotated[int, typer.Option("--frames", help="Frames to look at of a video.", min=1, max=20)] = 6,
     language: Annotated[str | None, typer.Option(help="Language to write in, such as de.")] = None,

@@ -58,7 +58,7 @@ def test_a_masked_picture_is_saved_and_fetched(run: Run, stack: Any, picture: Pa
 def test_a_form_that_is_none_is_told(run: Run, picture: Path) -> None:
     done = run("describe", picture, "--as", "poem")
     assert done.code != 0
-    assert "form" in done.err
+    assert "alt-text" in done.err
 
 
 def test_a_private_website_is_refused(run: Run) -> None:

@@ -92,3 +92,28 @@ def test_a_language_that_the_model_was_not_made_for_is_refused_by_name(run: Run)
     assert done.code == 3
     assert "German" in done.err
     assert "phi-4-mini" in done.err or "phi-3.5-mini" in done.err
+
+
+def test_a_batch_translates_files_in_their_own_format(run: Run, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "terms.csv").write_text("ferry,Fähre\n", "utf-8")
+    arguments = ["--task", "translate", "--to", "de", "-m", "fake:faithful", "--glossary", tmp_path / "terms.csv"]
+    done = run("batch", "run", files, *arguments, "-o", tmp_path / "out.jsonl")
+    assert done.code == 0, done.err
+    rows = {row["name"]: row for row in map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())}
+    assert json.loads(rows["strings.json"]["text"]).keys() == json.loads(STRINGS).keys()
+    assert rows["page.html"]["text"].startswith('<!doctype html><html lang="de"><body><p>')
+    assert rows["film.srt"]["text"].splitlines()[:2] == SRT.splitlines()[:2]
+
+
+def test_a_batch_makes_summaries_in_a_form_and_refuses_unknown_ones(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The ferry left at eight. It came back at nine. It rained. The crew slept.")
+    arguments = ["batch", "run", tmp_path / "a.txt", "--task", "summarize", "-o", tmp_path / "out.jsonl"]
+    done = run(*arguments, "--style", "bullets", "--length", "short")
+    assert done.code == 0, done.err
+    text = json.loads((tmp_path / "out.jsonl").read_text())["text"]
+    assert [line[:2] for line in text.splitlines()] == ["- ", "- "]
+    refused = run(*arguments, "--style", "sonnet")
+    assert refused.code == 2
+    assert "handover" in refused.err
+    assert run("summarize", tmp_path / "a.txt", "--length", "huge").code == 2
+    assert run("describe", tmp_path / "a.png", "--as", "poem").code == 2

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.contract import Attachment
+from agents.formats import FILES, format_of
 from knowledge.errors import PhiqError
 from knowledge.files import expand
 from workers.batches.answer import dump
@@ -51,7 +52,11 @@ def gather(paths: Iterable[str], task: TaskSpec) -> list[Document]:
     from knowledge.load import SUFFIXES
 
     paths = list(paths)
-    suffixes = PICTURES if task.kind == "describe" else SUFFIXES
+    suffixes = frozenset(SUFFIXES)
+    if task.kind == "describe":
+        suffixes = PICTURES
+    elif task.kind == "translate":
+        suffixes |= FILES.keys()
     files, _ = expand(paths, suffixes)
     if not files:
         raise BatchInvalid(
@@ -81,15 +86,18 @@ def lines(
     """
     for one in documents:
         try:
-            job = job_for(task, partial(read_text, one.path, max_bytes), partial(attach, one.path))
+            read = partial(read_text, one.path, max_bytes, markup=task.kind == "translate")
+            job = job_for(task, read, partial(attach, one.path), one.name)
             line: dict[str, Any] = {"custom_id": one.name, "job": job}
         except PhiqError as error:
             line = {"custom_id": one.name, "error": error.to_dict()}
         yield dump(line) + b"\n"
 
 
-def job_for(task: TaskSpec, text: Callable[[], str], picture: Callable[[], Attachment]) -> dict[str, Any]:
-    """The job of a task for one document.
+def job_for(
+    task: TaskSpec, text: Callable[[], str], picture: Callable[[], Attachment], name: str = ""
+) -> dict[str, Any]:
+    """The job of a task for one document, whose ``name`` may tell its format.
 
     Raises:
         JobInvalid: the task's fields don't fit its kind.
@@ -101,6 +109,8 @@ def job_for(task: TaskSpec, text: Callable[[], str], picture: Callable[[], Attac
             given["texts"] = [{"text": text()}]
         case "translate":
             given["text"] = text()
+            if (form := format_of(name)) is not None:
+                given.setdefault("format", form)
         case "embed":
             given["texts"] = [text()]
         case "complete":
@@ -133,8 +143,10 @@ def check(task: TaskSpec) -> None:
     job_for(task, lambda: "text", lambda: Attachment(ref=f"sha256:{'0' * 64}", name="picture", size=1))
 
 
-def read_text(path: Path, max_bytes: int) -> str:
+def read_text(path: Path, max_bytes: int, *, markup: bool = False) -> str:
     """A document's text: of formats that are text the characters as they stand, of others what the loader finds.
+
+    With ``markup`` web pages and others that can be translated in their own format are text as they stand too.
 
     Raises:
         PhiqError: it is missing, empty, too large, protected or of no known kind.
@@ -146,7 +158,8 @@ def read_text(path: Path, max_bytes: int) -> str:
 
     limits = LoadLimits(max_bytes=max_bytes)
     data = read_file(path, limits)
-    if path.suffix.lower() not in _AS_IT_STANDS or not looks_like_text(data):
+    suffixes = _AS_IT_STANDS | FILES.keys() if markup else _AS_IT_STANDS
+    if path.suffix.lower() not in suffixes or not looks_like_text(data):
         return plain_text(load(data, path.name, str(path), limits, Helpers(read_page=read_page)))
     text = decode(data, path.name)
     if not text.strip():
