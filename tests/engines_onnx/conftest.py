@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from workers.engines.base import EngineURI
+from workers.engines.host.backend import Backend
 from workers.engines.host.host import Host
-from workers.engines.host.protocol import LoadSpec
+from workers.engines.host.protocol import LoadSpec, Request, RunEvent, Waiting
+from workers.engines.host.scheduler import Scheduler
 from workers.engines.onnx import OnnxEngine
 from workers.engines.onnx.folder import ModelFolder
 from workers.jobs import GenerationOptions
@@ -55,3 +57,23 @@ def host(tiny: Path) -> Iterator[Host]:
     host = Host(LoadSpec(str(tiny), threads=1, max_length=4096))
     yield host
     host.close()
+
+
+def _drive(backend: Backend, request: Request, cancelled: Callable[[], bool] = lambda: False) -> Iterator[RunEvent]:
+    events: list[RunEvent] = []
+    scheduler = Scheduler(backend, events.append, clock=lambda: 0.0)
+    scheduler.submit(request)
+    while not scheduler.idle:
+        if cancelled():
+            scheduler.cancel(request.id)
+        else:
+            scheduler.step()
+        yield from (event for event in events if not isinstance(event, Waiting))
+        events.clear()
+    yield from (event for event in events if not isinstance(event, Waiting))
+
+
+@pytest.fixture(scope="session")
+def drive() -> Callable[..., Iterator[RunEvent]]:
+    """Runs one request in this process: a backend, a request and whether it is cancelled, asked before each step."""
+    return _drive

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from agents.errors import Interrupted
-from workers.engines.host import child, memory
+from workers.engines.host import memory
+from workers.engines.host.failures import trouble_of
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.protocol import Delta, Done, LoadSpec, Request
 from workers.engines.onnx.folder import ModelFolder
@@ -93,6 +94,8 @@ def test_runs_in_line_survive_the_death_of_the_one_before(host, stop, wait_until
     stream = host.generate(LONG, stop)
     next(stream)
     results: list[object] = []
+    # One slot: the other run waits in the child's line.
+    assert host.status().slots == 1
     waiter = threading.Thread(target=lambda: results.extend(host.generate(SHORT, stop)))
     waiter.start()
     wait_until(lambda: host.status().waiting, 10, "a run in line")
@@ -258,7 +261,7 @@ def test_a_full_line_refuses(tiny, stop, wait_until):
         with pytest.raises(EngineDown, match="no room"):
             next(host.generate(SHORT, stop))
         first.close()
-        wait_until(lambda: not host._turns.busy, 10, "the closed run leaves the line")
+        wait_until(lambda: not host.status().running, 10, "the closed run gives its slot back")
         assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
     finally:
         host.close()
@@ -321,7 +324,7 @@ def test_a_broken_folder_is_said_with_its_reason(broken_copy, harm, stop, capfd)
     ],
 )
 def test_the_librarys_words_for_no_memory_are_understood(error, trouble):
-    assert child._trouble(error, "broken") == trouble
+    assert trouble_of(error, "broken") == trouble
 
 
 def test_what_is_no_model_folder_is_said_before_a_process_starts(tmp_path):
@@ -350,7 +353,8 @@ def test_a_containers_limit_counts(tmp_path):
 
 
 def test_the_child_imports_little():
-    code = "import sys, workers.engines.host.child, workers.engines.host.model; print(' '.join(sys.modules))"
+    names = "workers.engines.host.child, workers.engines.host.scheduler, workers.engines.host.backends.genai"
+    code = f"import sys, {names}; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
     assert "workers.engines.host.child" in loaded

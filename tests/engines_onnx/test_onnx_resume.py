@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from agents.checkpoints import TokenLog
 from agents.generate import Answer
 from workers.engines.base import EngineURI
-from workers.engines.host.model import Model
+from workers.engines.host.backends.genai import GenAI
 from workers.engines.host.protocol import Cancelled, Delta, Done, LoadSpec, Request
+from workers.engines.host.writer import Writer
 from workers.engines.onnx import OnnxEngine
 from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.folder import ModelFolder
@@ -42,23 +44,28 @@ class Kept(dict):
 
 @pytest.fixture(scope="module", params=["tiny-phi3", "tiny-phi3-longrope"])
 def model(request, tiny):
-    return Model(LoadSpec(str(tiny.with_name(request.param)), threads=1, max_length=4096))
+    return GenAI(LoadSpec(str(tiny.with_name(request.param)), threads=1, max_length=4096))
 
 
-def whole(model, request, made=()):
+@pytest.fixture
+def whole(drive):
     """Ids, text and end of a run that goes on from ``made``."""
-    ids, text, done = list(made), "", None
-    for event in model.run(Request(**{**vars(request), "made": tuple(made)}), lambda: False):
-        if isinstance(event, Delta):
-            ids += event.ids
-            text += event.text
-        elif isinstance(event, Done):
-            done = event
-    return ids, text, done
+
+    def run(model, request, made=()):
+        ids, text, done = list(made), "", None
+        for event in drive(model, replace(request, made=tuple(made))):
+            if isinstance(event, Delta):
+                ids += event.ids
+                text += event.text
+            elif isinstance(event, Done):
+                done = event
+        return ids, text, done
+
+    return run
 
 
 @pytest.mark.parametrize(("first", "step", "length"), [(0, 3, 20), (148, 7, 112), (37, 4, 43)])
-def test_whereever_it_stopped_the_tokens_are_the_same(model, first, step, length):
+def test_whereever_it_stopped_the_tokens_are_the_same(model, whole, first, step, length):
     """The second of these prompts is one where tokens read in chunks lead to others after 149."""
     request = Request(tokens=tuple(300 + (first + place * step) % 350 for place in range(length)), max_tokens=300)
     expected = whole(model, request)
@@ -67,42 +74,24 @@ def test_whereever_it_stopped_the_tokens_are_the_same(model, first, step, length
         assert whole(model, request, expected[0][:place]) == expected, place
 
 
-def test_a_run_that_was_told_everything_makes_nothing_more(model):
+def test_a_run_that_was_told_everything_makes_nothing_more(model, whole):
     request = Request(tokens=(300, 301, 302), max_tokens=40)
     expected = whole(model, request)
     assert whole(model, request, expected[0]) == expected
 
 
-def test_a_cancel_reaches_it_while_it_reads_what_was_made(model):
+def test_a_cancel_reaches_it_while_it_reads_what_was_made(model, whole, drive):
     made = whole(model, Request(tokens=(300, 301), max_tokens=500))[0]
     asked = []
     events = list(
-        model.run(
-            Request(tokens=(300, 301), max_tokens=900, made=tuple(made)), lambda: len(asked) > 70 or asked.append(1)
+        drive(
+            model,
+            Request(tokens=(300, 301), max_tokens=900, made=tuple(made)),
+            lambda: len(asked) > 70 or asked.append(1),
         )
     )
     assert isinstance(events[-1], Cancelled)
     assert len(asked) == 71
-
-
-class Says:
-    """A generator that says given ids, from the place where those appended end."""
-
-    def __init__(self, ids: list[int]) -> None:
-        self.ids = ids
-        self.place = 0
-
-    def append_tokens(self, ids: list[int]) -> None:
-        self.place += len(ids)
-
-    def is_done(self) -> bool:
-        return self.place >= len(self.ids)
-
-    def generate_next_token(self) -> None:
-        self.place += 1
-
-    def get_next_tokens(self) -> list[int]:
-        return [self.ids[self.place - 1]]
 
 
 @pytest.mark.parametrize("text", ["你好 🙂 ж", "𝄞𝄢 a𝄞", "one END two", "one EN two 🙂"])
@@ -112,14 +101,19 @@ def test_text_is_cut_nowhere_and_stop_strings_are_found_across_the_break(model, 
 
     def run(made):
         request = Request(tokens=(1,), max_tokens=100, stop=("END",), made=tuple(made))
-        return [event for event in model._decode(Says(ids), request, lambda: False) if isinstance(event, Delta | Done)]
+        writer = Writer(request, model.text(), model.ends)
+        return [
+            *writer.again(),
+            *(event for token in ids[len(made) :] for event in writer.add(token)),
+            *writer.end("stop"),
+        ]
 
     for place in range(len(ids)):
         events = run(ids[:place])
         deltas = [event for event in events if isinstance(event, Delta)]
         assert "".join(event.text for event in deltas).strip() == shown.strip()
         assert not any("\ufffd" in event.text for event in deltas)
-        assert (events[-1].finish_reason == "stop") == (shown != text)
+        assert (events[-1].completion_tokens < len(ids)) == (shown != text)
     # What is logged at any moment covers the text shown by then: from it alone the same text comes again.
     logged, said = [], ""
     for event in run([]):

@@ -1,4 +1,4 @@
-"""The child process: loads one model and runs what comes over the pipe, one request at a time.
+"""The child process: loads one model and runs what comes over the pipe, many requests together.
 
 It ends when its pipe closes, even when the parent was killed, and at nothing else: SIGINT and SIGTERM, which a
 terminal or a supervisor sends to all processes of a group, are for the worker, whose jobs may still be running here.
@@ -11,45 +11,36 @@ import os
 import queue
 import signal
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from workers.engines.host.protocol import Cancel, Failed, LoadFailed, LoadSpec, Ready, Request, Trouble
-
-_MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "bfcarena", "memory exhausted", "bad allocation")
+from workers.engines.host.failures import brief, trouble_of
+from workers.engines.host.protocol import Cancel, LoadFailed, LoadSpec, Ready, Request
 
 
 class Inbox:
-    """What the parent sent, read by a thread of its own so that a cancel or a closed pipe is seen during a run."""
+    """What the parent sent, read by a thread of its own so that a closed pipe is seen during a step."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe = pipe
-        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._cancelled: set[int] = set()
+        self._messages: queue.SimpleQueue[Request | Cancel] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def next(self) -> Request:
-        """Wait for the next request."""
-        request = self._requests.get()
-        # Cancels that came after their run had ended; ids only grow.
-        self._cancelled = {number for number in self._cancelled if number >= request.id}
-        return request
-
-    def cancelled(self, number: int) -> bool:
-        """Whether a run was cancelled."""
-        return number in self._cancelled
+    def take(self, *, wait: bool) -> Iterator[Request | Cancel]:
+        """All there is; with ``wait`` at least one."""
+        if wait:
+            yield self._messages.get()
+        while not self._messages.empty():
+            yield self._messages.get()
 
     def _read(self) -> None:
         while True:
             try:
-                message = self._pipe.recv()
+                self._messages.put(self._pipe.recv())
             except (EOFError, OSError):
                 # The parent is gone or wants us gone. The main thread may be deep in the library: don't ask it.
                 os._exit(0)
-            if isinstance(message, Cancel):
-                self._cancelled.add(message.id)
-            else:
-                self._requests.put(message)
 
 
 def main(descriptor: int, lifeline: int) -> None:
@@ -67,40 +58,35 @@ def main(descriptor: int, lifeline: int) -> None:
     spec: LoadSpec = pipe.recv()
     inbox = Inbox(pipe)
     try:
-        from workers.engines.host.model import Model
+        from workers.engines.host.backends import load
+        from workers.engines.host.warm import warm_up
 
-        model = Model(spec)
-        model.warm_up()
+        backend = load(spec)
+        warm_up(backend, spec.bos)
     except ImportError as error:
-        pipe.send(LoadFailed("refused", _brief(error)))
+        pipe.send(LoadFailed("refused", brief(error)))
         return
     except Exception as error:  # noqa: BLE001 - the library raises RuntimeError, MemoryError and pybind11's own
-        pipe.send(LoadFailed(_trouble(error, "broken"), _brief(error)))
+        pipe.send(LoadFailed(trouble_of(error, "broken"), brief(error)))
         return
-    pipe.send(Ready())
-    while True:
-        _serve(pipe, model, inbox)
-
-
-def _serve(pipe: Connection[Any, Any], model: Any, inbox: Inbox) -> None:
-    request = inbox.next()
     try:
-        for event in model.run(request, lambda: inbox.cancelled(request.id)):
-            pipe.send(event)
+        pipe.send(Ready(backend.slots, backend.note))
+        _serve(pipe, backend, inbox)
     except OSError:
         os._exit(0)  # the pipe is closed
-    except Exception as error:  # noqa: BLE001 - one bad run must not cost the others the loaded model
-        pipe.send(Failed(request.id, _trouble(error, "refused"), _brief(error)))
 
 
-def _trouble(error: Exception, otherwise: Trouble) -> Trouble:
-    text = str(error).lower()
-    return "memory" if isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS) else otherwise
+def _serve(pipe: Connection[Any, Any], backend: Any, inbox: Inbox) -> None:
+    from workers.engines.host.scheduler import Scheduler
 
-
-def _brief(error: Exception) -> str:
-    """The library's words, bounded: they name files and shapes, not contents."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    scheduler = Scheduler(backend, pipe.send)
+    while True:
+        for message in inbox.take(wait=scheduler.idle):
+            if isinstance(message, Cancel):
+                scheduler.cancel(message.id)
+            else:
+                scheduler.submit(message)
+        scheduler.step()
 
 
 def end_with(lifeline: int) -> None:

@@ -1,25 +1,27 @@
-"""The parent's side of a hosted model: starts the child when needed, gives it one run at a time, starts it again.
+"""The parent's side of a hosted model: starts the child when needed, hands it runs, starts it again.
 
 Knows nothing of LangChain: token ids go in, text comes out.
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from agents.errors import Interrupted
-from knowledge.errors import UserError
+from knowledge.errors import PhiqError, UserError
+from workers.engines.host.backends import BACKENDS
 from workers.engines.host.memory import available_memory
 from workers.engines.host.process import HostProcess
-from workers.engines.host.protocol import Cancel, Cancelled, Delta, Done, Failed, LoadSpec, Request, RunEvent
-from workers.engines.host.run import Run
-from workers.engines.host.turns import StopFlag, Turns
+from workers.engines.host.protocol import Delta, Done, Failed, LoadSpec, Request, Waiting
+from workers.engines.host.reader import Reader
+from workers.engines.host.run import Run, StopFlag
 from workers.errors import (
     EngineDown,
     EngineLost,
@@ -31,6 +33,8 @@ from workers.errors import (
 from workers.sight.tally import TALLY
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
+_LOOK = 0.05
+"""Seconds between looks at a caller's stop flag while another one loads the model."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,37 @@ class HostLimits:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """Where the host stands. ``pid`` is the child's, None without one; ``waiting`` counts runs in line."""
+    """Where the host stands. ``pid`` is the child's, None without one.
+
+    ``running`` runs have one of ``slots`` slots, ``waiting`` ones are in line; the last of them waits about
+    ``seconds`` (None: nobody can tell yet).
+    """
 
     state: Literal["idle", "loading", "ready", "down"]
     message: str = ""
     pid: int | None = None
     waiting: int = 0
+    running: int = 0
+    slots: int = 0
+    seconds: float | None = None
+
+    def words(self) -> str:
+        """All that is to be said, for people."""
+        said = [self.message] if self.message else []
+        if self.running:
+            said.append(f"{self.running} of {self.slots} slots used")
+        if self.waiting:
+            long = f", the last about {self.seconds:.0f} s" if self.seconds is not None else ""
+            said.append(f"{self.waiting} waiting{long}")
+        return "; ".join(said)
 
 
 class Host:
     """One model in one child process, shared by all threads of a worker.
 
-    Runs take turns, batch ones after all others; a slow reader of one does not hold up the next. The child is started
-    by the first run (or ``load``), and started again by the next run after it died, after a pause that doubles with
-    each death in a row.
+    The child runs requests together, batch ones behind all others; a slow reader of one does not hold up the next. The
+    child is started by the first run (or ``load``), and started again by the next run after it died, after a pause
+    that doubles with each death in a row.
 
     Args:
         spec: The model.
@@ -68,19 +89,34 @@ class Host:
     def __init__(self, spec: LoadSpec, limits: HostLimits | None = None) -> None:
         self._spec = spec
         self._limits = limits or HostLimits()
-        self._turns = Turns(Path(spec.folder).name, self._limits.waiting)
+        self._guard = threading.Lock()
+        self._loading = threading.Lock()
         self._process: HostProcess | None = None
-        self._starting = False
+        self._reader: Reader | None = None
+        self._coming = 0
         self._deaths = 0
         self._not_before = 0.0
         self._problem = ""
-        self._last_id = 0
+        self._ids = itertools.count(1)
         self._closed = threading.Event()
 
-    def generate(self, request: Request, stop: threading.Event, *, batch: bool = False) -> Iterator[Delta | Done]:
-        """Run a request, a batch one after all others; nothing happens before the first item is asked for.
+    def generate(
+        self,
+        request: Request,
+        stop: threading.Event,
+        *,
+        batch: bool = False,
+        told: Callable[[Waiting], None] | None = None,
+    ) -> Iterator[Delta | Done]:
+        """Run a request, a batch one behind all others; nothing happens before the first item is asked for.
 
         Closing the iterator ends the run in the child at its next step, as setting ``stop`` does.
+
+        Args:
+            request: The run; its id is given here.
+            stop: Ends it.
+            batch: Whether it lets others go first.
+            told: Called with its place while it waits for a slot.
 
         Yields:
             Deltas, then one Done.
@@ -94,35 +130,35 @@ class Host:
             ModelBroken: the model can't be loaded.
             ModelTooLarge: the model does not fit this machine's memory.
         """
-        run = Run(stop)
-        ticket = self._turns.join(batch=batch)
-        driver = threading.Thread(
-            target=run.drive, args=(lambda: self._drive(ticket, request, run),), name="model-run", daemon=True
-        )
+        run = self._send(request, stop, batch, told)
         try:
-            driver.start()
-        except RuntimeError as error:  # the system gives no more threads
-            self._turns.leave(ticket)
-            raise EngineDown("No thread could be started for a run.", hint="Lower PHIQ_SLOTS.") from error
-        yield from run.read()
+            yield from run.read()
+        except EngineLost:
+            if run.begun or self._closed.is_set():
+                raise
+            # It only stood in line. Once: if the child dies again, it may be this one that kills it.
+            yield from self._send(request, stop, batch, told).read()
 
     def load(self, stop: threading.Event) -> None:
         """Load the model now and wait for it; raises what ``generate`` does."""
-        with self._turns.hold(self._turns.join(), stop):
-            self._ready_process(stop)
+        self._ready(stop)
 
     def status(self) -> HostStatus:
         """Where the host stands, without waiting."""
-        process, waiting = self._process, self._turns.waiting
+        process, reader, coming = self._process, self._reader, self._coming
         if self._closed.is_set():
             return HostStatus("down", "closed")
         if process is None or not process.alive:
-            if self._starting:
-                return HostStatus("loading", "the model is about to be loaded", None, waiting)
-            return HostStatus("down" if self._problem else "idle", self._problem, None, waiting)
-        if process.ready is None:
-            return HostStatus("loading", "the model is being loaded", process.pid, waiting)
-        return HostStatus("ready", "", process.pid, waiting)
+            if self._loading.locked():
+                return HostStatus("loading", "the model is about to be loaded", None, coming)
+            return HostStatus("down" if self._problem else "idle", self._problem, None, coming)
+        ready = process.ready
+        if ready is None or reader is None:
+            return HostStatus("loading", "the model is being loaded", process.pid, coming)
+        runs = reader.runs
+        waits = [run.waits for run in runs if run.waits is not None]
+        seconds = max((wait.seconds for wait in waits if wait.seconds is not None), default=None)
+        return HostStatus("ready", ready.note, process.pid, len(waits), len(runs) - len(waits), ready.slots, seconds)
 
     def close(self) -> None:
         """End the child; runs that go on get EngineLost. Safe to call twice."""
@@ -131,77 +167,104 @@ class Host:
         if process is not None:
             process.kill()
 
-    def _drive(self, ticket: object, request: Request, stop: StopFlag) -> Iterator[Delta | Done]:
-        with self._turns.hold(ticket, stop):
-            process = self._ready_process(stop)
-            self._last_id += 1
-            try:
-                yield from self._run(process, replace(request, id=self._last_id), stop)
-            except (EngineLost, EngineTimeout) as error:
-                self._buried(error.message)
-                raise
-            self._deaths = 0
+    # What the reader tells, in its own thread.
 
-    def _run(self, process: HostProcess, request: Request, stop: StopFlag) -> Iterator[Delta | Done]:
-        ended = False
-        process.send(request)
-        try:
-            while not ended:
-                event = process.next_event(stop, self._limits.silence)
-                # Of a run that was cancelled and left behind.
-                if event.id != request.id:
-                    continue
-                ended = not isinstance(event, Delta) and _is_last(event)
-                if isinstance(event, Failed):
-                    raise self._failure(event)
-                if isinstance(event, Delta | Done):
-                    yield event
-        finally:
-            if not ended:
-                with contextlib.suppress(EngineLost):
-                    process.send(Cancel(request.id))
-
-    def _failure(self, event: Failed) -> Exception:
+    def failure(self, event: Failed) -> PhiqError:
+        """The error of a run that failed."""
         if event.trouble == "memory":
             return EngineOutOfMemory(
                 f"The model ran out of memory: {event.message}",
                 hint="Lower PHIQ_ONNX_MAX_LENGTH or the job's max_tokens, or take a smaller model.",
                 subject=self._spec.folder,
             )
+        library = BACKENDS[self._spec.backend].library
         return EngineProtocolError(
-            f"ONNX Runtime GenAI refused the run: {event.message}", hint="phiq doctor", subject=self._spec.folder
+            f"{library} refused the run: {event.message}", hint="phiq doctor", subject=self._spec.folder
         )
 
-    def _ready_process(self, stop: StopFlag) -> HostProcess:
-        self._starting = True
+    def finished(self) -> None:
+        """A run came to its end: the child is well."""
+        self._deaths = 0
+
+    def tick(self, reader: Reader) -> None:
+        """A second went by."""
+
+    def lost(self, reader: Reader, error: PhiqError) -> None:
+        """The child is gone."""
+        if reader is self._reader and not self._closed.is_set():
+            self._buried(error.message, reader.process)
+
+    # What the callers' threads do.
+
+    def _send(self, request: Request, stop: StopFlag, batch: bool, told: Callable[[Waiting], None] | None) -> Run:
+        run = Run(stop, told)
+        with self._place():
+            reader = self._ready(run)
+            reader.add(replace(request, id=next(self._ids), batch=batch), run)
+        return run
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold a place in the bounded line until the child has the run."""
+        with self._guard:
+            reader = self._reader
+            present = self._coming + (len(reader.runs) if reader is not None else 0)
+            slots = reader.process.ready.slots if reader is not None and reader.process.ready else self._spec.slots
+            if present >= slots + self._limits.waiting:
+                name = Path(self._spec.folder).name
+                raise EngineDown(
+                    f"{present} runs share {name} or wait for it: there is no room for another.",
+                    hint="Try again later, or set PHIQ_SLOTS lower so that jobs wait in the queue.",
+                    subject=name,
+                    waiting=present,
+                )
+            self._coming += 1
         try:
-            process = self._process
-            if process is not None and not process.alive and not self._closed.is_set():
-                if process.ready is not None:
-                    self._buried("the model's process ended between two runs")
-                process = self._process = None
-            if process is None:
+            yield
+        finally:
+            with self._guard:
+                self._coming -= 1
+
+    def _ready(self, stop: StopFlag) -> Reader:
+        while not self._loading.acquire(timeout=_LOOK):
+            if stop.is_set():
+                raise Interrupted
+        try:
+            if self._closed.is_set():
+                raise EngineDown("The engine is closed.", hint="The worker is stopping.", subject=self._spec.folder)
+            if stop.is_set():
+                raise Interrupted
+            reader = self._reader
+            if reader is not None and reader.process.alive:
+                return reader
+            return self._load(stop)
+        finally:
+            self._loading.release()
+
+    def _load(self, stop: StopFlag) -> Reader:
+        process = self._process
+        try:
+            if process is None or not process.alive:
+                if process is not None and process.ready is not None:
+                    self._buried("the model's process ended between two runs", process)
                 self._pause(stop)
                 self._check_memory()
                 process = self._process = HostProcess(self._spec)
                 TALLY.add("hosts", "started", Path(self._spec.folder).name.replace(" ", "_"))
                 if self._closed.is_set():  # closed meanwhile: close() has not seen this one
                     process.kill()
-            if self._closed.is_set():
-                raise EngineDown("The engine is closed.", hint="The worker is stopping.", subject=self._spec.folder)
             process.wait_ready(stop, self._limits.load)
         except (EngineOutOfMemory, EngineTimeout) as error:
-            self._buried(error.message)
+            self._buried(error.message, process)
             raise
         except UserError as error:
             # Waiting mends nothing there: the next run finds out at once.
             self._problem = error.message
-            self._forget()
+            self._forget(process)
             raise
-        finally:
-            self._starting = False
         self._problem = ""
-        return process
+        self._reader = Reader(process, self, self._limits.silence)
+        return self._reader
 
     def _pause(self, stop: StopFlag) -> None:
         while (left := self._not_before - time.monotonic()) > 0:
@@ -210,19 +273,26 @@ class Host:
             if self._closed.is_set():
                 return
 
-    def _buried(self, problem: str) -> None:
+    def _buried(self, problem: str, process: HostProcess | None) -> None:
         """The child is dead or useless: forget it, and let the next one wait longer each time."""
-        self._forget()
+        if not self._forget(process):
+            return  # another thread was first
         TALLY.add("hosts", "lost", Path(self._spec.folder).name.replace(" ", "_"))
         pause = min(_FIRST_PAUSE * 2**self._deaths, _LONGEST_PAUSE)
         self._deaths += 1
         self._not_before = time.monotonic() + pause
         self._problem = problem
 
-    def _forget(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
+    def _forget(self, process: HostProcess | None) -> bool:
+        """Returns whether it was this one that the host held."""
+        if process is None:
+            return False
+        process.kill()
+        with self._guard:
+            if self._process is not process:
+                return False
+            self._process = self._reader = None
+        return True
 
     def _check_memory(self) -> None:
         free = available_memory()
@@ -234,10 +304,6 @@ class Host:
                 needed=self._limits.memory,
                 available=free,
             )
-
-
-def _is_last(event: RunEvent) -> bool:
-    return isinstance(event, Done | Failed | Cancelled)
 
 
 def _gigabytes(count: int) -> str:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import Interrupted
+from workers.engines.host.backends import BACKENDS
 from workers.engines.host.protocol import Cancel, LoadFailed, LoadSpec, Ready, Request, RunEvent
-from workers.engines.host.turns import StopFlag
+from workers.engines.host.run import StopFlag
 from workers.errors import EngineLost, EngineNotInstalled, EngineOutOfMemory, EngineTimeout, ModelBroken
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +30,7 @@ _LOOK = 0.02
 
 
 class HostProcess:
-    """A started child. Its methods are called by one thread at a time, except ``kill`` and the properties.
+    """A started child. ``send`` is called by one thread at a time, so are ``wait_ready`` and ``poll``.
 
     Args:
         spec: The model it loads.
@@ -60,6 +61,11 @@ class HostProcess:
         self._finalizer = weakref.finalize(self, _end, self._popen, lifeline)
         with contextlib.suppress(OSError):  # already dead: the first wait says so
             self._pipe.send(spec)
+
+    @property
+    def folder(self) -> str:
+        """The model's."""
+        return self._spec.folder
 
     @property
     def pid(self) -> int:
@@ -96,7 +102,7 @@ class HostProcess:
             raise broken(folder, "loading it crashed the process that tried", **error.details) from error
         if isinstance(message, LoadFailed):
             self.kill()
-            raise _load_error(folder, message)
+            raise _load_error(self._spec, message)
         assert isinstance(message, Ready)
         self.ready = message
         return message
@@ -112,15 +118,18 @@ class HostProcess:
         except OSError as error:
             raise self._lost() from error
 
-    def next_event(self, stop: StopFlag, timeout: float) -> RunEvent:
-        """Wait for the next event of a run.
+    def poll(self, timeout: float) -> RunEvent | None:
+        """The next event of any run; None when there is none for ``timeout`` seconds.
 
         Raises:
             EngineLost: the child ended.
-            EngineTimeout: nothing came for ``timeout`` seconds; the child is killed.
-            Interrupted: ``stop`` was set.
         """
-        event: RunEvent = self._next(stop, timeout)
+        try:
+            if not self._pipe.poll(timeout):
+                return None
+            event: RunEvent = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
         return event
 
     def kill(self) -> None:
@@ -172,20 +181,19 @@ def broken(folder: str, what: str, **details: Any) -> ModelBroken:
     )
 
 
-def _load_error(folder: str, failed: LoadFailed) -> Exception:
+def _load_error(spec: LoadSpec, failed: LoadFailed) -> Exception:
     if failed.trouble == "memory":
         return EngineOutOfMemory(
-            f"There is not enough memory to load {folder}: {failed.message}",
+            f"There is not enough memory to load {spec.folder}: {failed.message}",
             hint="Close other programs, lower PHIQ_ONNX_MAX_LENGTH, or take a smaller model.",
-            subject=folder,
+            subject=spec.folder,
         )
     if failed.trouble == "refused":
+        backend = BACKENDS[spec.backend]
         return EngineNotInstalled(
-            f"ONNX Runtime GenAI can't be imported: {failed.message}",
-            hint="pip install onnxruntime-genai",
-            subject=folder,
+            f"{backend.library} can't be imported: {failed.message}", hint=backend.install, subject=spec.folder
         )
-    return broken(folder, failed.message)
+    return broken(spec.folder, failed.message)
 
 
 def _signal_name(code: int | None) -> str:

@@ -5,8 +5,8 @@ Both ends import this and little else, so the child starts fast. Nothing here is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 FinishReason = Literal["stop", "length"]
 Trouble = Literal["broken", "memory", "refused"]
@@ -16,9 +16,10 @@ Trouble = Literal["broken", "memory", "refused"]
 class LoadSpec:
     """Which model to load and how.
 
+    ``backend`` names what runs it (`workers.engines.host.backends`), ``options`` are that backend's own, JSON-able.
     ``threads`` is always explicit: left to itself the library takes one on some machines. ``max_length`` bounds a
     session in tokens (prompt and answer); left to itself the library allocates for the model's whole context.
-    ``bos`` is any valid token id, for the warm-up.
+    ``slots`` is how many runs may share the model. ``bos`` is any valid token id, for the warm-up.
     """
 
     folder: str
@@ -26,13 +27,25 @@ class LoadSpec:
     max_length: int
     provider: str = "cpu"
     bos: int = 1
+    backend: str = "onnx"
+    slots: int = 4
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What an answer must be: ``text`` is a JSON schema, a regular expression, or a JSON list of choices."""
+
+    kind: Literal["json_schema", "regex", "choice"]
+    text: str
 
 
 @dataclass(frozen=True)
 class Request:
-    """One run. ``temperature`` 0 is greedy; ``top_k`` 0 and ``top_p`` 1 are off; ``seed`` is below 2**31.
+    """One run. ``temperature`` 0 is greedy; ``top_k`` 0, ``top_p`` 1, ``min_p`` 0 and ``repetition_penalty`` 1 are off.
 
-    ``made`` are tokens of the answer that an earlier run made: this one goes on behind them. They count as its own.
+    ``seed`` is below 2**31. ``made`` are tokens of the answer that an earlier run made: this one goes on behind them.
+    They count as its own. ``batch`` runs let all others go first.
     """
 
     tokens: tuple[int, ...]
@@ -44,6 +57,10 @@ class Request:
     top_k: int = 0
     seed: int = 0
     id: int = 0
+    batch: bool = False
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    guide: Guide | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,10 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Ready:
-    """The model is loaded and warm."""
+    """The model is loaded and warm. ``slots`` runs go at once; ``note`` is what people should know of how."""
+
+    slots: int = 1
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,18 @@ class LoadFailed:
 
     trouble: Trouble
     message: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A sign of life of a run that has no slot: its ``place`` in line, from 1, and about how many seconds it waits.
+
+    None seconds: nothing has run yet from which to tell.
+    """
+
+    id: int
+    place: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,4 +146,4 @@ class Failed:
     message: str
 
 
-RunEvent = Prefilled | Delta | Done | Cancelled | Failed
+RunEvent = Waiting | Prefilled | Delta | Done | Cancelled | Failed

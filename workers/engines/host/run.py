@@ -1,4 +1,4 @@
-"""One run between the thread that drives it and the one that reads it.
+"""One run between the thread that takes events from the child and the one that reads them.
 
 They are two so that a reader that is slow, or forgot to close its iterator, never keeps the model from others: the
 run goes on to its end without it, and what it made waits here (bounded by the run's ``max_tokens``).
@@ -9,10 +9,22 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from agents.errors import Interrupted
-from workers.engines.host.protocol import Delta, Done
-from workers.engines.host.turns import StopFlag
+from workers.engines.host.protocol import Delta, Done, Waiting
+
+
+class StopFlag(Protocol):
+    """What is asked of a ``threading.Event`` here."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it, ``timeout`` seconds at most; returns whether to stop."""
+        ...
 
 
 class Run:
@@ -20,12 +32,20 @@ class Run:
 
     Args:
         stop: The caller's flag.
+        told: Called in the reader's thread with the run's place in line, whenever the child says it.
     """
 
-    def __init__(self, stop: StopFlag) -> None:
+    def __init__(self, stop: StopFlag, told: Callable[[Waiting], None] | None = None) -> None:
         self._stop = stop
+        self._told = told
         self._abandoned = threading.Event()
-        self._events: queue.SimpleQueue[Delta | Done | BaseException] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Waiting | Delta | Done | BaseException] = queue.SimpleQueue()
+        self.waits: Waiting | None = None
+        """Its place in line, None once it has a slot."""
+        self.begun = False
+        """Whether it ever had a slot."""
+        self.heard = 0.0
+        """When the child last said anything of it, by the monotonic clock."""
 
     def is_set(self) -> bool:
         """Whether the run should end: its caller said so or reads no more."""
@@ -35,13 +55,10 @@ class Run:
         """Wait for that, ``timeout`` seconds at most."""
         return self._abandoned.wait(timeout) or self._stop.is_set()
 
-    def drive(self, events: Callable[[], Iterator[Delta | Done]]) -> None:
-        """Pass on everything that ``events`` gives, its error included; returns when it has ended."""
-        try:
-            for event in events():
-                self._events.put(event)
-        except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
-            self._events.put(error)
+    def put(self, event: Waiting | Delta | Done | BaseException) -> None:
+        """Pass an event on; an exception is raised in the reader's thread."""
+        if not isinstance(event, Waiting) or self._told is not None:
+            self._events.put(event)
 
     def read(self) -> Iterator[Delta | Done]:
         """The events until Done; closing the iterator abandons the run.
@@ -57,6 +74,10 @@ class Run:
                     raise Interrupted
                 if isinstance(event, BaseException):
                     raise event
+                if isinstance(event, Waiting):
+                    if self._told is not None:
+                        self._told(event)
+                    continue
                 yield event
                 if isinstance(event, Done):
                     return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class OnnxEngine(Engine):
     """ONNX Runtime GenAI in a child process that all threads of the worker share.
 
-    Nothing is loaded before the first run. Runs take turns in order of arrival, batch ones after all others.
+    Nothing is loaded before the first run. Runs that share its slots go together, batch ones behind all others.
 
     Args:
         uri: ``onnx:NAME``, a name on the shelf or an absolute path of a folder.
@@ -104,10 +104,7 @@ class OnnxEngine(Engine):
     def status(self) -> EngineStatus:
         """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""
         status = self._runtime.host.status()
-        message = status.message
-        if status.waiting:
-            message = f"{message}; {status.waiting} waiting" if message else f"{status.waiting} waiting"
-        return EngineStatus(status.state, message)
+        return EngineStatus(status.state, status.words())
 
     def close(self) -> None:
         """End the host."""
