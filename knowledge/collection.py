@@ -150,6 +150,11 @@ class Collection:
         """Every source that has passages here."""
         return {str(metadata["source"]) for page in self._pages(None) for metadata in page.values()}
 
+    def sources_under(self, under: Sequence[str]) -> list[str]:
+        """The sources that begin with one of these: by the word index, or else by going through all."""
+        known = None if self._mirror is None else self._mirror.sources(under)
+        return sorted(one for one in self.sources() if one.startswith(tuple(under))) if known is None else known
+
     def about(self, **where: str) -> Iterator[Metadata]:
         """Metadata of the passages whose own has these values, a page at a time."""
         for page in self._pages(dict(where)):

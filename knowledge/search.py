@@ -134,8 +134,7 @@ def _where(collection: Collection, filters: Filters) -> Mapping[str, Any] | None
         clauses.append({"language": {"$in": list(filters.languages)}})
     if filters.under:
         # Chroma can't compare beginnings, so it is given every source that has one of them.
-        sources = sorted(source for source in collection.sources() if source.startswith(filters.under))
-        clauses.append({"source": {"$in": sources or [""]}})
+        clauses.append({"source": {"$in": collection.sources_under(filters.under) or [""]}})
     if filters.since is not None:
         clauses.append({"modified": {"$gte": filters.since.timestamp()}})
     if filters.until is not None:

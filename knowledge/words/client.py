@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from knowledge.errors import WordsUnavailable
 from knowledge.types import Filters
-from knowledge.words.index import Entry, Hits
+from knowledge.words.index import Entry, Hits, Sources
 
 if TYPE_CHECKING:
     import httpx
@@ -55,6 +55,11 @@ class Words:
         asked = {"query": query, "top_k": top_k, "filters": (filters or Filters()).model_dump(mode="json")}
         found = self._call("POST", f"/indexes/{name}/search", asked)
         return Hits(list(found["ids"]), int(found["count"]), bool(found["checked"]))
+
+    def sources(self, name: str, under: Sequence[str]) -> Sources:
+        """The sources that begin with one of these."""
+        found = self._call("POST", f"/indexes/{name}/sources", {"under": list(under)})
+        return Sources(list(found["sources"]), int(found["count"]), bool(found["checked"]))
 
     def ids(self, name: str) -> set[str]:
         """The ids of all passages of an index."""

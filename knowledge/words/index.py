@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS passages (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL, language TEXT NOT NULL, modified REAL
 );
+CREATE INDEX IF NOT EXISTS passages_source ON passages (source);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(terms, tokenize = 'unicode61 remove_diacritics 0');
 """
 _LANGUAGES = 8
@@ -39,6 +40,15 @@ class Hits:
     """The ids found, best first; how many passages the index holds; and whether it was compared with Chroma lately."""
 
     ids: list[str]
+    count: int
+    checked: bool
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Sources found; the rest as in `Hits`."""
+
+    sources: list[str]
     count: int
     checked: bool
 
@@ -97,6 +107,20 @@ class WordIndex:
                     (wanted, *values, top_k),
                 ).fetchall()
             return Hits([row[0] for row in rows], count, self._is_checked())
+
+    def sources(self, under: Sequence[str]) -> Sources:
+        """The sources that begin with one of these."""
+        found: set[str] = set()
+        with self._lock:
+            count = int(self._database.execute("SELECT count(*) FROM passages").fetchone()[0])
+            for prefix in under:
+                # A range, answered without looking at any other source; no text goes on with this letter.
+                rows = self._database.execute(
+                    "SELECT DISTINCT source FROM passages WHERE source >= ? AND source < ?",
+                    (prefix, f"{prefix}\U0010ffff"),
+                )
+                found.update(row[0] for row in rows)
+            return Sources(sorted(found), count, self._is_checked())
 
     def ids(self) -> list[str]:
         """All ids, in no order."""

@@ -72,6 +72,17 @@ class Mirror:
             self._compare_aside()
         return found.ids
 
+    def sources(self, under: Sequence[str]) -> list[str] | None:
+        """The sources that begin with one of these; None when the server does not answer, or may not know them all."""
+        if self._resting():
+            return None
+        try:
+            found = self._words.sources(self._name, under)
+        except WordsUnavailable as error:
+            self._rest(error)
+            return None
+        return found.sources if found.checked and found.count == self._count() else None
+
     def close(self) -> None:
         """Wait for a comparison that runs; its connections must not be closed under it, or opened again after that."""
         with self._lock:

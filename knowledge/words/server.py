@@ -17,7 +17,7 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge.types import Filters
-from knowledge.words.index import Entry, Hits, WordIndex
+from knowledge.words.index import Entry, Hits, Sources, WordIndex
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,6 +50,12 @@ class Search(_Asked):
     query: str = Field(max_length=100_000)
     top_k: int = Field(ge=1, le=1000)
     filters: Filters = Filters()
+
+
+class Under(_Asked):
+    """Which sources to name, by their beginnings."""
+
+    under: list[str] = Field(max_length=50)
 
 
 class State(_Asked):
@@ -139,6 +145,11 @@ def _remove(index: Index, asked: Remove) -> None:
 @router.post("/{name}/search")
 def _search(index: Index, asked: Search) -> Hits:
     return index.search(asked.query, asked.top_k, asked.filters)
+
+
+@router.post("/{name}/sources")
+def _sources(index: Index, asked: Under) -> Sources:
+    return index.sources(asked.under)
 
 
 @router.get("/{name}/ids")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from knowledge.chroma import Connection
+from knowledge.collection import Collection
 from knowledge.embed import EmbedderConfig, load_embedder
 from knowledge.errors import WordsUnavailable
 from knowledge.keep import Keep
@@ -77,6 +78,37 @@ def test_filters_hold_for_both(make: Callable[..., Store]) -> None:
     assert {p.source for p in store.search("help", "E-31", 9, Filters(under=("docs/o",)))} == {"docs/other.md"}
     assert store.search("help", "E-31", 9, Filters(since=datetime(2020, 1, 1, tzinfo=UTC))) == []
     assert store.search("help", "E-31", 9, Filters(under=("nowhere/",))) == []
+
+
+def test_sources_are_looked_up_without_going_through_all(
+    make: Callable[..., Store],
+    words_server: str,
+    wait_until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    unused_tcp_port: int,
+) -> None:
+    store = make()
+    fill(store, codes=CODES, other="The lamp E-31 is sold in our shop.")
+    words, name = Words(words_server), chroma_name(store.config.tenant, "help")
+    store.search("help", "lamp")
+    wait_until(lambda: words.sources(name, ["docs/"]).checked, 20, "the index is compared")
+    listed: list[str] = []
+    going = Collection.sources
+    monkeypatch.setattr(Collection, "sources", lambda self: listed.append(self.name) or going(self))
+    assert store.open("help").sources_under(("docs/o", "x")) == ["docs/other.md"]
+    assert listed == []
+    # Each of these may mean that the index does not know them all.
+    words.mark(name, checked=False)
+    assert store.open("help").sources_under(("docs/o",)) == ["docs/other.md"]
+    assert len(listed) == 1
+    words.mark(name, checked=True)
+    fill(make(words=""), late="Something that the index was not told.")
+    assert store.open("help").sources_under(("docs/l",)) == ["docs/late.md"]
+    away = make(words=f"http://:x@127.0.0.1:{unused_tcp_port}")
+    assert away.open("help").sources_under(("docs/l",)) == ["docs/late.md"]
+    assert make(words="").open("help").sources_under(("docs/l",)) == ["docs/late.md"]
+    assert len(listed) == 4
+    words.close()
 
 
 def test_without_its_server_searches_go_on_and_say_so(make: Callable[..., Store], unused_tcp_port: int) -> None:

@@ -73,6 +73,17 @@ def test_filters(index: WordIndex, filters: Filters, left: set[str]) -> None:
     assert set(index.search("error lamp reset Geräte", 9, filters).ids) == left
 
 
+def test_sources_by_their_beginnings(index: WordIndex) -> None:
+    names = ["%/x", "a_b/ü.md", "aXb/y.md", "日本/道.md", "日本/𠀀.md", "a_b/\U0010fffd"]
+    index.put([Entry(f"s{at}", "lamp", name) for at, name in enumerate([*names, *names])])
+    known = {*names, *index.sources([""]).sources}
+    assert len(known) == len(names) + 4
+    for under in (["a"], ["a_"], ["%"], ["日本/"], ["日本/", "a_b/ü"], ["nothing"], [], [""]):
+        there = sorted(one for one in known if one.startswith(tuple(under)))
+        assert index.sources(under).sources == there, under
+    assert (index.sources([""]).count, index.sources([""]).checked) == (16, False)
+
+
 def test_put_replaces_and_remove_forgets(index: WordIndex) -> None:
     index.put([Entry("code", "Something else", "a/errors.md")])
     assert index.search("E-31", 5).ids == []
