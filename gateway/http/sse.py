@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.http import problems
 from knowledge.errors import PhiqError
-from workers.jobs import Event
+from workers.jobs import Event, State
 from workers.ledger.fanout import Following
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent: proxies close what is silent, and it shows who is gone."""
 
+_SILENCE = b": still here\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -32,12 +34,14 @@ class EventStream(Response):
 
     Args:
         following: Entered already; closed at the end.
+        evidence: What the whole text rests on, asked for when the job has succeeded; it comes with the event ``end``.
     """
 
-    def __init__(self, following: Following) -> None:
+    def __init__(self, following: Following, evidence: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._following = following
+        self._evidence = evidence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the whole stream."""
@@ -47,7 +51,8 @@ class EventStream(Response):
             await self._send(send, b"retry: 1000\n\n")
             try:
                 while (events := await self._following.batch(HEARTBEAT)) is not None:
-                    await self._send(send, written(events) or b": still here\n\n")
+                    done = bool(events) and events[-1].type == "end" and events[-1].state is State.SUCCEEDED
+                    await self._send(send, written(events, await self._evidence() if done else None) or _SILENCE)
                 if not self._following.place.ended:
                     await self._send(send, b": the gateway is stopping; come back with Last-Event-ID\n\n")
             except PhiqError as error:
@@ -71,13 +76,17 @@ class EventStream(Response):
             self._following.close()
 
 
-def written(events: Iterable[Event]) -> bytes:
+def written(events: Iterable[Event], evidence: dict[str, Any] | None = None) -> bytes:
     """Events in the form of the wire."""
-    return "".join(f"id: {event.id}\nevent: {event.type}\ndata: {_data(event)}\n\n" for event in events).encode()
+    lines = (f"id: {event.id}\nevent: {event.type}\ndata: {_data(event, evidence)}\n\n" for event in events)
+    return "".join(lines).encode()
 
 
-def _data(event: Event) -> str:
+def _data(event: Event, evidence: dict[str, Any] | None) -> str:
     unused = set() if event.type in ("delta", "snapshot") else {"text"}
     if not event.message:
         unused.add("message")
-    return event.model_dump_json(exclude_none=True, exclude=unused)
+    if event.type != "end" or not evidence:
+        return event.model_dump_json(exclude_none=True, exclude=unused)
+    data = event.model_dump(mode="json", exclude_none=True, exclude=unused)
+    return json.dumps({**data, **evidence}, ensure_ascii=False, separators=(",", ":"))

@@ -214,8 +214,9 @@ def usage_of(result: dict[str, Any]) -> tuple[int, int]:
 
 def extension(job_id: str, result: dict[str, Any]) -> dict[str, Any]:
     """Phiq's own part of an answer: the job, and what its text rests on."""
-    own: dict[str, Any] = {"job": job_id}
-    for name in ("band", "citations", "passages", "notes"):
-        if result.get(name):
-            own[name] = result[name]
-    return own
+    return {"job": job_id, **evidence(result)}
+
+
+def evidence(result: dict[str, Any]) -> dict[str, Any]:
+    """What the text of a result rests on, in the same words at every door."""
+    return {name: result[name] for name in ("band", "citations", "passages", "notes") if result.get(name)}
