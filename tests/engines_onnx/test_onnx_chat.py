@@ -16,10 +16,10 @@ from agents.errors import ContextOverflow, Interrupted, ModelCannotSee
 from workers.engines.base import EngineURI
 from workers.engines.host.protocol import Delta, Done
 from workers.engines.host.stops import StopFinder
+from workers.engines.hosted.chat import HostedChatModel
+from workers.engines.hosted.sampling import make_request
 from workers.engines.onnx import OnnxEngine
-from workers.engines.onnx.chat import OnnxChatModel
 from workers.engines.onnx.folder import ModelFolder
-from workers.engines.onnx.sampling import make_request
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.profiles import Sampling
@@ -139,7 +139,7 @@ def test_a_reasoning_models_thoughts_are_no_answer(engine, monkeypatch, stop):
     events = [*(Delta(1, piece) for piece in pieces), Done(1, "stop", 3, 9)]
     monkeypatch.setattr(engine._runtime.host, "generate", lambda request, stop, batch: iter(events))
     runtime = dataclasses.replace(engine._runtime, thinks=True)
-    result = OnnxChatModel(runtime=runtime, interrupt=stop).invoke("hi")
+    result = HostedChatModel(runtime=runtime, interrupt=stop).invoke("hi")
     assert result.content == "Yes."
     assert result.additional_kwargs["reasoning_content"] == "hm"
     assert result.usage_metadata["output_tokens"] == 9

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workers.engines.onnx.encode import PromptEncoder
-from workers.engines.onnx.template import ChatTemplate, Turn
+from workers.engines.hosted.encode import PromptEncoder
+from workers.engines.hosted.template import ChatTemplate, Turn
 from workers.errors import ChatTemplateFailed, ModelBroken
 
 HOSTILE = [

@@ -9,7 +9,7 @@ import pytest
 from workers.engines.host.backends.genai import CHUNK, GenAI
 from workers.engines.host.protocol import Cancelled, Delta, Done, LoadSpec, Prefilled, Request
 from workers.engines.host.writer import Writer
-from workers.engines.onnx.encode import PromptEncoder
+from workers.engines.hosted.encode import PromptEncoder
 
 
 @pytest.fixture(scope="module")

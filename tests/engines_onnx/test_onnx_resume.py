@@ -13,8 +13,8 @@ from workers.engines.base import EngineURI
 from workers.engines.host.backends.genai import GenAI
 from workers.engines.host.protocol import Cancelled, Delta, Done, LoadSpec, Request
 from workers.engines.host.writer import Writer
+from workers.engines.hosted.encode import PromptEncoder
 from workers.engines.onnx import OnnxEngine
-from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.folder import ModelFolder
 from workers.jobs import GenerationOptions
 

@@ -13,8 +13,8 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from workers.engines.base import EngineURI
+from workers.engines.hosted.chat import HostedChatModel
 from workers.engines.onnx import OnnxEngine
-from workers.engines.onnx.chat import OnnxChatModel
 from workers.engines.onnx.folder import ModelFolder
 
 
@@ -60,7 +60,7 @@ class _Common:
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
-        return OnnxChatModel
+        return HostedChatModel
 
     @property
     def chat_model_params(self) -> dict[str, Any]:

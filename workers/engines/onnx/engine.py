@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.protocol import LoadSpec
+from workers.engines.hosted.chat import HostedChatModel, Runtime
+from workers.engines.hosted.encode import PromptEncoder
 from workers.engines.offers import refuse_logit_bias
-from workers.engines.onnx.chat import OnnxChatModel, Runtime
-from workers.engines.onnx.encode import PromptEncoder
 from workers.engines.onnx.folder import ModelFolder
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
@@ -66,6 +66,8 @@ class OnnxEngine(Engine):
         memory = folder.memory(tokens) if provider == "cpu" else 0
         self._runtime = Runtime(
             name=str(uri),
+            engine="onnx",
+            length_setting="PHIQ_ONNX_MAX_LENGTH",
             host=Host(spec, HostLimits(silence=silence, memory=memory)),
             encoder=PromptEncoder(folder.path),
             session=tokens,
@@ -92,14 +94,14 @@ class OnnxEngine(Engine):
             profile=lookup(uri.name),
         )
 
-    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> OnnxChatModel:
+    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> HostedChatModel:
         """A chat model for one job; cheap.
 
         Raises:
             OptionUnsupported: for ``logit_bias``.
         """
         refuse_logit_bias(options, self.uri)
-        return OnnxChatModel(runtime=self._runtime, interrupt=stop, behind=batch, **options.model_dump())
+        return HostedChatModel(runtime=self._runtime, interrupt=stop, behind=batch, **options.model_dump())
 
     def status(self) -> EngineStatus:
         """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from workers.engines.host.process import broken
-
-_LONGROPE = 4096
-"""Tokens at which the long-context Phi models change their positions, where the folder does not say."""
-_SCALED = ("longrope", "su", "yarn")
+from workers.engines.hosted.files import LONGROPE, read_json, turning_point
 
 
 @dataclass(frozen=True)
@@ -69,30 +64,8 @@ class ModelFolder:
         return int(self.weights * 1.15) + self.cache_per_token * session + 60_000_000
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder.
-
-    Raises:
-        ModelBroken: when it is missing or is none.
-    """
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise broken(str(path.parent), f"{path.name} is missing") from error
-    except (OSError, ValueError) as error:
-        raise broken(str(path.parent), f"{path.name} can't be read ({error})") from error
-    if not isinstance(value, dict):
-        raise broken(str(path.parent), f"{path.name} holds no JSON object")
-    return value
-
-
 def _turning_point(path: Path, kind: str, context: int) -> int | None:
     if not (path / "config.json").is_file():
         # Nothing says whether positions are scaled. Every Phi beyond 16k does it, at 4096 or later.
-        return _LONGROPE if kind.startswith("phi") and context > 16384 else None
-    config = read_json(path / "config.json")
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if not isinstance(rope, dict) or str(rope.get("rope_type") or rope.get("type")) not in _SCALED:
-        return None
-    original = config.get("original_max_position_embeddings") or rope.get("original_max_position_embeddings")
-    return int(original) if isinstance(original, int) and original > 0 else _LONGROPE
+        return LONGROPE if kind.startswith("phi") and context > 16384 else None
+    return turning_point(read_json(path / "config.json"))

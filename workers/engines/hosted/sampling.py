@@ -27,7 +27,7 @@ def merge(options: GenerationOptions, model: str, **call: Any) -> GenerationOpti
     unknown = sorted(set(given) - set(OPTIONS))
     if unknown:
         raise OptionUnsupported(
-            f"The onnx engine has no option '{unknown[0]}'.",
+            f"{model} has no option '{unknown[0]}'.",
             hint=f"Options are {', '.join(OPTIONS)}.",
             subject=model,
             option=unknown[0],

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
 
 from agents.errors import ModelCannotSee
-from workers.engines.onnx.template import Turn
+from workers.engines.hosted.template import Turn
 from workers.errors import OptionUnsupported
 
 _ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "ai": "assistant"}
@@ -61,5 +61,5 @@ def _block(block: str | dict[str, Any], model: str) -> str:
 
 def _unsupported(what: str, model: str) -> OptionUnsupported:
     return OptionUnsupported(
-        f"The onnx engine can't pass {what} to {model}.", hint="Send text, or use another engine.", subject=model
+        f"{what.capitalize()} can't be passed to {model}.", hint="Send text, or use another engine.", subject=model
     )

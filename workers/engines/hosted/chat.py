@@ -1,4 +1,4 @@
-"""A hosted ONNX model as a LangChain chat model."""
+"""A model in the host's process as a LangChain chat model."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow
 from workers.engines.host.host import Host
 from workers.engines.host.protocol import Delta, Done
-from workers.engines.onnx.encode import PromptEncoder
-from workers.engines.onnx.messages import to_turns
-from workers.engines.onnx.sampling import OPTIONS, make_request, merge
+from workers.engines.hosted.encode import PromptEncoder
+from workers.engines.hosted.messages import to_turns
+from workers.engines.hosted.sampling import OPTIONS, make_request, merge
 from workers.engines.thinking import split_thoughts
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
@@ -37,10 +37,13 @@ _ROOM = 1024
 class Runtime:
     """A model ready to be run: what all chat models of one engine share.
 
-    ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer.
+    ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer. ``engine`` is the
+    scheme of its URI, and ``length_setting`` what sets the session, for messages.
     """
 
     name: str
+    engine: str
+    length_setting: str
     host: Host
     encoder: PromptEncoder
     session: int
@@ -49,8 +52,8 @@ class Runtime:
     thinks: bool = False
 
 
-class OnnxChatModel(BaseChatModel):
-    """Chat on ONNX Runtime GenAI.
+class HostedChatModel(BaseChatModel):
+    """Chat with a model that the host's process runs.
 
     Sampling options are those of a job (``GenerationOptions``); a call may override them. ``interrupt`` ends every
     run of this object: within one step it raises ``agents.errors.Interrupted``. ``streaming`` makes ``invoke`` report
@@ -89,7 +92,7 @@ class OnnxChatModel(BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return "phiq-onnx"
+        return f"phiq-{self.runtime.engine}"
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -97,7 +100,7 @@ class OnnxChatModel(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = "onnx"
+        params["ls_provider"] = self.runtime.engine
         return params
 
     def _resolve_model_profile(self) -> ModelProfile:
@@ -181,7 +184,11 @@ class OnnxChatModel(BaseChatModel):
         for event in runtime.host.generate(request, self.interrupt, batch=self.behind):
             if log is not None and isinstance(event, Delta):
                 log.add(event.ids)
-            message = _last(event, self.model) if isinstance(event, Done) else AIMessageChunk(content=event.text)
+            message = (
+                _last(event, self.model, runtime.engine)
+                if isinstance(event, Done)
+                else AIMessageChunk(content=event.text)
+            )
             yield ChatGenerationChunk(message=message)
 
     def _taken_over(self, log: TokenLog, most: int) -> tuple[int, ...]:
@@ -214,7 +221,7 @@ class OnnxChatModel(BaseChatModel):
         if options.max_tokens >= session:
             raise OptionUnsupported(
                 f"max_tokens {options.max_tokens} leaves no room for a prompt in a session of {session} tokens.",
-                hint=f"Ask for less than {session}; PHIQ_ONNX_MAX_LENGTH sets the session where the model allows it.",
+                hint=f"Ask for less than {session}; {self.runtime.length_setting} sets it where the model allows.",
                 subject=self.model,
                 option="max_tokens",
                 limit=session - 1,
@@ -224,7 +231,7 @@ class OnnxChatModel(BaseChatModel):
     def _overflow(self, tokens: int, limit: int) -> ContextOverflow:
         return ContextOverflow(
             f"The prompt has {tokens} tokens; {self.model} takes {limit} and an answer.",
-            hint="Send less text, ask for a shorter answer (max_tokens), or raise PHIQ_ONNX_MAX_LENGTH.",
+            hint=f"Send less text, ask for a shorter answer (max_tokens), or raise {self.runtime.length_setting}.",
             subject=self.model,
             tokens=tokens,
             limit=limit,
@@ -232,18 +239,18 @@ class OnnxChatModel(BaseChatModel):
 
     def _no_tools(self) -> OptionUnsupported:
         return OptionUnsupported(
-            "The onnx engine can't offer tools to a model yet.",
+            f"The {self.runtime.engine} engine can't offer tools to a model yet.",
             hint="Use an engine with tool calls, such as ollama:phi4-mini.",
             subject=self.model,
             option="tools",
         )
 
 
-def _last(done: Done, model: str) -> AIMessageChunk:
+def _last(done: Done, model: str, engine: str) -> AIMessageChunk:
     usage = UsageMetadata(
         input_tokens=done.prompt_tokens,
         output_tokens=done.completion_tokens,
         total_tokens=done.prompt_tokens + done.completion_tokens,
     )
-    metadata = {"finish_reason": done.finish_reason, "model_name": model, "model_provider": "onnx", "notes": []}
+    metadata = {"finish_reason": done.finish_reason, "model_name": model, "model_provider": engine, "notes": []}
     return AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")

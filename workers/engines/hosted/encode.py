@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workers.engines.host.process import broken
-from workers.engines.onnx.folder import read_json
-from workers.engines.onnx.template import ChatTemplate, Rendered, Turn
+from workers.engines.hosted.files import read_json
+from workers.engines.hosted.template import ChatTemplate, Rendered, Turn
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.engines.host.process import broken
-from workers.engines.onnx.folder import read_json
+from workers.engines.hosted.files import read_json
 from workers.errors import ChatTemplateFailed
 
 
