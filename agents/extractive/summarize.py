@@ -129,16 +129,17 @@ def _quotas(sentences: list[_Sentence], count: int, *, shared: bool) -> list[tup
 def _weights(sentences: list[_Sentence]) -> NDArray[np.float32]:
     """What speaks for a turn besides its likeness to others: words that say something, and coming early.
 
-    People greet and agree in turns that are all alike and say nothing, and tell at first why they speak. ROUGE-1 of
-    unfocused summaries rises from .148 to .202 on QMSum (5 turns) and from .237 to .276 on DialogSum (2 turns);
-    logarithm and root are taken as they are, nothing is fitted. A turn of one word says nothing.
+    People greet and agree in turns that are all alike and say nothing, and tell at first why they speak. Of four ways
+    to count words (not, log, root, as they are) and four for the place, this one did best on QMSum's general
+    questions: ROUGE-1 .214 with 5 turns against .141 without, 15 meetings; it won 104 of 200 halves of them, which
+    then gave .203 on the other halves. That words count at all is most of it (.18 to .21 in all ways).
     """
     import numpy as np
 
     said = np.array([len(content_words(one.text.partition(":")[2] or one.text)) for one in sentences])
     sources = np.array([one.source for one in sentences])
     first = np.searchsorted(sources, sources)  # each conversation begins anew
-    weights: NDArray[np.float32] = np.log(np.maximum(said, 1)) / np.sqrt(1 + np.arange(len(sentences)) - first)
+    weights: NDArray[np.float32] = np.maximum(said, 1) / np.sqrt(1 + np.arange(len(sentences)) - first)
     return weights.astype(np.float32)
 
 
