@@ -19,7 +19,10 @@ CREATE TABLE IF NOT EXISTS passages (
 );
 CREATE INDEX IF NOT EXISTS passages_source ON passages (source);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(terms, tokenize = 'unicode61 remove_diacritics 0');
+CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(words, row);
 """
+_LARGE = 10_000
+"""Passages from which on words that most of them hold are not looked up beside others."""
 _LANGUAGES = 8
 """Whose endings a query is looked up with, the most frequent first."""
 
@@ -68,6 +71,8 @@ class WordIndex:
         self._checked_at: float | None = None
         self._claimed_until = 0.0
         self._languages: tuple[str, ...] | None = None
+        self._holders: dict[str, int] = {}
+        self._holders_of = 0
         try:
             self._open()
         except sqlite3.DatabaseError:
@@ -98,7 +103,8 @@ class WordIndex:
         where, values = _where(filters or Filters())
         with self._lock:
             count = int(self._database.execute("SELECT count(*) FROM passages").fetchone()[0])
-            wanted = " OR ".join(f'"{term}"' for term in query_terms(query, self._spoken()))
+            telling = self._telling(query_terms(query, self._spoken()), count)
+            wanted = " OR ".join(f'"{term}"' for term in telling)
             rows = []
             if wanted:
                 rows = self._database.execute(
@@ -195,6 +201,22 @@ class WordIndex:
             )
             self._languages = tuple(dict.fromkeys(row[0] or "en" for row in rows))
         return self._languages
+
+    def _telling(self, found: list[str], count: int) -> list[str]:
+        """Without the terms that more than half of a large index's passages hold.
+
+        BM25 gives them no weight, and to rank all who hold them takes most of a search's time. What is known of how
+        many that are is asked anew when the index has changed by a tenth.
+        """
+        if count < _LARGE:
+            return found
+        if abs(count - self._holders_of) > self._holders_of // 10:
+            self._holders, self._holders_of = {}, count
+        for term in found:
+            if term not in self._holders:
+                row = self._database.execute("SELECT doc FROM vocabulary WHERE term = ?", (term,)).fetchone()
+                self._holders[term] = int(row[0]) if row else 0
+        return [term for term in found if 2 * self._holders[term] <= count] or found
 
     def _is_checked(self) -> bool:
         return self._checked_at is not None and time.monotonic() - self._checked_at < self._fresh

@@ -84,6 +84,20 @@ def test_sources_by_their_beginnings(index: WordIndex) -> None:
     assert (index.sources([""]).count, index.sources([""]).checked) == (16, False)
 
 
+def test_words_of_most_passages_are_not_looked_up_in_a_large_index(
+    index: WordIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.put([Entry(f"l{at}", f"The lamp has number {at}.", "l.md") for at in range(30)])
+    small = index.search("lamp number 7", 50).ids
+    monkeypatch.setattr("knowledge.words.index._LARGE", 20)
+    assert small[0] == "l7"
+    assert len(small) > 30
+    assert index.search("lamp number 7", 50).ids == ["l7"]
+    assert len(index.search("lamp", 50).ids) > 30, "they are where nothing else is asked"
+    index.put([Entry(f"m{at}", "7", "m.md") for at in range(90)])
+    assert "l3" in index.search("lamp 7", 200).ids, "the numbers are counted anew"
+
+
 def test_put_replaces_and_remove_forgets(index: WordIndex) -> None:
     index.put([Entry("code", "Something else", "a/errors.md")])
     assert index.search("E-31", 5).ids == []
