@@ -48,7 +48,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="phiq-demo-") as folder:
         settings, found = _settings(current(), Path(folder), model)
         _say(io, f"phiq demo: on this machine only, in {folder}. {found}")
-        with Stack(settings, parts=("redis", "chroma", "worker", "beat")) as stack, using(settings):
+        with Stack(settings, parts=("redis", "chroma", "words", "worker", "beat")) as stack, using(settings):
             parts = ", ".join(part.name for part in stack.parts())
             _say(io, f"Running: {parts} (after {time.monotonic() - began:.1f} s).")
             _tour(io, settings)

@@ -178,10 +178,17 @@ def _private() -> Iterator[None]:
     from gateway.cli.connection import using
     from workers.stack import Stack
 
-    own = {"redis_url": None, "chroma_url": None, "content_url": None, "url": None, "tenant": "default"}
+    own = {
+        "redis_url": None,
+        "chroma_url": None,
+        "words_url": None,
+        "content_url": None,
+        "url": None,
+        "tenant": "default",
+    }
     with tempfile.TemporaryDirectory(prefix="phiq-eval-") as folder:
         settings = current().model_copy(update={**own, "data_dir": Path(folder)})
-        with Stack(settings, parts=("redis", "chroma", "worker", "beat")), using(settings):
+        with Stack(settings, parts=("redis", "chroma", "words", "worker", "beat")), using(settings):
             yield
 
 

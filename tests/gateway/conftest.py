@@ -29,7 +29,7 @@ def stack(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     from workers.stack import Stack
 
     settings = Settings(data_dir=tmp_path_factory.mktemp("phiq"), allow_fake_engine=True, slots=2)
-    with Stack(settings, parts=("redis", "chroma", "worker")), using(settings):
+    with Stack(settings, parts=("redis", "chroma", "words", "worker")), using(settings):
         ingest_paths(Io(json=True), Client(settings=settings), [str(EXAMPLES / "handbook")], "default")
         yield settings
 
