@@ -89,7 +89,14 @@ def _settings(base: Settings, folder: Path, model: str | None) -> tuple[Settings
     """The demo's own settings, and a sentence on the model."""
     from workers.models.shelf import Shelf
 
-    own = {"data_dir": folder, "redis_url": None, "chroma_url": None, "content_url": None, "tenant": "default"}
+    own = {
+        "data_dir": folder,
+        "redis_url": None,
+        "chroma_url": None,
+        "words_url": None,
+        "content_url": None,
+        "tenant": "default",
+    }
     uri = model or _find_model(base) or "extractive"
     if uri.startswith("onnx:") and not Path(uri.removeprefix("onnx:")).is_absolute():
         # The demo's data folder has a shelf of its own: link the model into it.
