@@ -59,7 +59,7 @@ def test_a_demo_that_is_interrupted_stops_everything(tmp_path: Path, wait_until:
     process = demo(tmp_path / "t")
     assert process.stdout is not None
     line = next(line for line in process.stdout if line.startswith(("Running:", "error")))
-    assert line.startswith("Running: redis, chroma, worker, beat")
+    assert line.startswith("Running: redis, chroma, words, worker, beat")
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) >= 4
     process.send_signal(signal.SIGTERM)
