@@ -27,7 +27,7 @@ def make(tmp_path, **values):
         ("phi-3.5-mini", {}, EngineUnknown),
         ("", {}, EngineUnknown),
         ("onnx:", {}, EngineUnknown),
-        ("llamacpp:phi", {}, EngineUnknown),
+        ("llama:phi", {}, EngineUnknown),
         ("fake:echo", {}, EngineRefused),
         ("ollama:phi3.5", {"ollama_url": "http://10.0.0.8:11434"}, EngineRefused),
         ("ollama:phi3.5", {"ollama_url": "http://ollama:11434"}, EngineRefused),

@@ -19,6 +19,7 @@ from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor, tokens_of
 from workers.engines.markers import note_of
 from workers.engines.openai_api import Completions
+from workers.engines.presets import PRESETS, key_variable
 from workers.engines.prompt import Budget, check_images, count, disarm
 from workers.engines.remote import guarded
 from workers.engines.thinking import split_thoughts
@@ -164,11 +165,19 @@ class OpenAIEngine(Engine):
 
     @classmethod
     def from_settings(cls, uri: EngineURI, settings: Settings) -> OpenAIEngine:
-        """An engine for one URI.
+        """An engine for one URI, ``openai:`` or one of ``workers.engines.presets``.
 
         Raises:
-            EngineDenied: OpenAI's own server without a key.
+            EngineDenied: a server that answers nobody without a key, and there is none.
         """
+        if (preset := PRESETS.get(uri.scheme)) is not None:
+            key = getattr(settings, f"{uri.scheme}_api_key")
+            if preset.needs_key and key is None:
+                raise EngineDenied(
+                    f"{preset.title} needs a key.", hint=f"Set {key_variable(uri.scheme)}.", subject=str(uri)
+                )
+            url = getattr(settings, f"{uri.scheme}_url") or preset.url
+            return cls(uri, url, key, preset.context or settings.openai_context, settings.engine_timeout)
         if settings.openai_base_url is None and settings.openai_api_key is None:
             raise EngineDenied(
                 "OpenAI's server needs a key.",

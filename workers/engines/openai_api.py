@@ -16,6 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from knowledge.errors import PhiqError
+from workers.engines.presets import PRESETS, key_variable, url_variable
 from workers.engines.prompt import Budget
 from workers.engines.remote import Server, border, malformed, overflow, shown
 from workers.engines.wire import Patience, client
@@ -54,13 +55,18 @@ class Completions:
     """
 
     def __init__(self, url: str | None, key: SecretStr | None, timeout: float, uri: str, stop: threading.Event) -> None:
+        scheme = uri.partition(":")[0]
+        preset = PRESETS.get(scheme)
+        self._variables = url_variable(scheme), key_variable(scheme)
         self._url = (url or PUBLIC).rstrip("/")
         self._named = url is not None
         self._key = key
         self._timeout = timeout
         self._stop = stop
         secret = key.get_secret_value() if key is not None else ""
-        self.server = Server("The server", shown(self._url), "Start the server at PHIQ_OPENAI_BASE_URL.", uri, secret)
+        name = preset.title if preset else "The server"
+        start = preset.start if preset else f"Start the server at {self._variables[0]}."
+        self.server = Server(name, shown(self._url), start, uri, secret)
         self.budget = Budget(4096, 1024)
 
     def create(self, **payload: Any) -> Parts:
@@ -137,13 +143,13 @@ class Completions:
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             return EngineDenied(
                 f"{self.server.address} refuses the key or the request: {said}.",
-                hint="Set PHIQ_OPENAI_API_KEY to a key that may use this model.",
+                hint=f"Set {self._variables[1]} to a key that may use this model.",
                 subject=uri,
             )
         if status == httpx.codes.NOT_FOUND:
             return ModelNotFound(
                 f"{self.server.address} has no model '{model}': {said}.",
-                hint=f"curl {self.server.address}/models lists what it has; PHIQ_OPENAI_BASE_URL ends in /v1 mostly.",
+                hint=f"curl {self.server.address}/models lists what it has; {self._variables[0]} ends in /v1 mostly.",
                 subject=uri,
             )
         if too_long is not None and status != httpx.codes.TOO_MANY_REQUESTS:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from knowledge.errors import PhiqError
 from workers.engines.base import Engine, EngineURI
+from workers.engines.presets import PRESETS, url_variable
 from workers.errors import EngineDown, EngineNotInstalled, EngineRefused, EngineUnknown, SettingsInvalid
 from workers.models.shelf import Shelf
 from workers.settings import Settings
@@ -33,6 +34,12 @@ ENGINES: Mapping[str, EngineSpec] = MappingProxyType(
         "onnx": EngineSpec("workers.engines.onnx:OnnxEngine", "pip install onnxruntime-genai", "onnx:phi-3.5-mini"),
         "ollama": EngineSpec("workers.engines.ollama:OllamaEngine", "pip install langchain-ollama", "ollama:phi3.5"),
         "openai": EngineSpec("workers.engines.openai:OpenAIEngine", "pip install langchain-openai", "openai:NAME"),
+        **{
+            scheme: EngineSpec(
+                "workers.engines.openai:OpenAIEngine", "pip install langchain-openai", f"{scheme}:{preset.models[0]}"
+            )
+            for scheme, preset in PRESETS.items()
+        },
         "fake": EngineSpec("workers.engines.fake:FakeEngine", "pip install langchain-core", "fake:echo"),
     }
 )
@@ -80,6 +87,15 @@ class Registry:
             self._check_address(uri, "PHIQ_OLLAMA_URL", self._settings.ollama_url)
         elif parsed.scheme == "openai":
             self._check_address(uri, "PHIQ_OPENAI_BASE_URL", self._settings.openai_base_url)
+        elif (preset := PRESETS.get(parsed.scheme)) is not None:
+            address = getattr(self._settings, f"{parsed.scheme}_url") or preset.url
+            if address is None:
+                raise SettingsInvalid(
+                    f"{preset.title} has no address that is the same for everybody.",
+                    hint=f"Set {url_variable(parsed.scheme)}, such as https://NAME.services.ai.azure.com/openai/v1",
+                    subject=uri[:80],
+                )
+            self._check_address(uri, url_variable(parsed.scheme), address)
         return parsed
 
     def get(self, uri: str) -> Engine:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from workers.engines.presets import PRESETS, Preset, key_variable, url_variable
 from workers.models.profiles import PROFILES, UNVERIFIED, Profile
 
 BEGIN = "<!-- profiles: made by `python -m workers.models.table docs/engines.md`, don't edit -->"
@@ -25,8 +26,28 @@ def markdown() -> str:
         "taken from general knowledge of the model:",
         "",
         *(f"- `{profile.name}`: {_sources(profile)}" for profile in PROFILES),
+        "",
+        "Servers with OpenAI's protocol that are known by name; which models one has is its own affair:",
+        "",
+        "| Engine | Server | Address | Address from | Key from | Longest | Some names there | Source |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_server(scheme, preset) for scheme, preset in PRESETS.items()),
     ]
     return "\n".join(lines)
+
+
+def _server(scheme: str, preset: Preset) -> str:
+    cells = (
+        f"`{scheme}:NAME`",
+        preset.title,
+        f"`{preset.url}`" if preset.url else "each account's own",
+        f"`{url_variable(scheme)}`",
+        f"`{key_variable(scheme)}`" + ("" if preset.needs_key else ", if it wants one"),
+        f"{preset.context:,} ({preset.models_source})" if preset.context else "`PHIQ_OPENAI_CONTEXT`",
+        ", ".join(f"`{name}`" for name in preset.models) + f" ({preset.models_source})",
+        preset.source if preset.source == UNVERIFIED else f"<{preset.source}>",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def refresh(text: str) -> str:
