@@ -59,6 +59,14 @@ def host(tiny: Path) -> Iterator[Host]:
     host.close()
 
 
+@pytest.fixture
+def single(tiny: Path) -> Iterator[Host]:
+    """A host with one slot: the second run waits."""
+    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096, slots=1))
+    yield host
+    host.close()
+
+
 def _drive(backend: Backend, request: Request, cancelled: Callable[[], bool] = lambda: False) -> Iterator[RunEvent]:
     events: list[RunEvent] = []
     scheduler = Scheduler(backend, events.append, clock=lambda: 0.0)

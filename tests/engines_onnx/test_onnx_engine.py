@@ -83,7 +83,8 @@ def test_a_model_for_pictures_is_refused_by_name(broken_copy):
         OnnxEngine(EngineURI("onnx", "eyes"), ModelFolder.read(broken_copy))
 
 
-def test_those_in_line_are_told(engine, stop):
+def test_those_in_line_are_told(tiny, stop):
+    engine = OnnxEngine(EngineURI("onnx", "tiny"), ModelFolder.read(tiny), threads=1, slots=1)
     model = engine.chat_model(GenerationOptions(max_tokens=3000), stop)
     first, second = model.stream("a"), model.stream("b")
     next(first)
@@ -98,6 +99,7 @@ def test_those_in_line_are_told(engine, stop):
     first.close()
     waiter.join(20)
     second.close()
+    engine.close()
     assert told.is_set()
 
 

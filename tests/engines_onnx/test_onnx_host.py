@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,7 +19,7 @@ from agents.errors import Interrupted
 from workers.engines.host import memory
 from workers.engines.host.failures import trouble_of
 from workers.engines.host.host import Host, HostLimits
-from workers.engines.host.protocol import Delta, Done, LoadSpec, Request
+from workers.engines.host.protocol import Delta, Done, LoadSpec, Request, Waiting
 from workers.engines.onnx.folder import ModelFolder
 from workers.errors import EngineDown, EngineLost, EngineTimeout, ModelBroken, ModelTooLarge
 
@@ -90,20 +90,41 @@ def test_a_child_killed_between_runs_costs_none(host, stop, wait_until):
     assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
 
 
-def test_runs_in_line_survive_the_death_of_the_one_before(host, stop, wait_until):
-    stream = host.generate(LONG, stop)
+def test_runs_in_line_survive_the_death_of_those_before(single, stop, wait_until):
+    stream = single.generate(LONG, stop)
     next(stream)
     results: list[object] = []
-    # One slot: the other run waits in the child's line.
-    assert host.status().slots == 1
-    waiter = threading.Thread(target=lambda: results.extend(host.generate(SHORT, stop)))
+    places: list[Waiting] = []
+    waiter = threading.Thread(target=lambda: results.extend(single.generate(SHORT, stop, told=places.append)))
     waiter.start()
-    wait_until(lambda: host.status().waiting, 10, "a run in line")
-    os.kill(host.status().pid, signal.SIGKILL)
+    wait_until(lambda: single.status().waiting, 10, "a run in line")
+    assert single.status().words() == "1 of 1 slots used; 1 waiting"
+    os.kill(single.status().pid, signal.SIGKILL)
     with pytest.raises(EngineLost):
         list(stream)
     waiter.join(20)
     assert isinstance(results[-1], Done)
+    assert {wait.place for wait in places} == {1}
+
+
+def test_a_dead_child_costs_all_its_runs_and_each_goes_on_from_its_tokens(host, stop):
+    requests = [Request(tokens=tuple(range(300, 330 + part)), max_tokens=1500) for part in range(3)]
+    whole = [_ids(host.generate(request, stop)) for request in requests]
+    streams = [host.generate(request, stop) for request in requests]
+    made: list[list[int]] = [list(next(stream).ids) for stream in streams]
+    assert host.status().running == 3
+    os.kill(host.status().pid, signal.SIGKILL)
+    for stream, ids in zip(streams, made, strict=True):
+        with pytest.raises(EngineLost):  # noqa: PT012 - it is raised by the loop
+            for event in stream:
+                ids += event.ids
+    for request, ids, expected in zip(requests, made, whole, strict=True):
+        assert 0 < len(ids) < 1500
+        assert ids + _ids(host.generate(replace(request, made=tuple(ids)), stop)) == expected
+
+
+def _ids(events) -> list[int]:
+    return [number for event in events if isinstance(event, Delta) for number in event.ids]
 
 
 def test_each_death_in_a_row_makes_the_next_start_wait_longer(host, stop):
@@ -238,23 +259,23 @@ def test_stop_while_the_prompt_is_read(host, stop):
     assert isinstance(list(host.generate(SHORT, threading.Event()))[-1], Done)
 
 
-def test_stop_while_waiting_in_line_and_while_loading(host, stop):
+def test_stop_while_waiting_in_line_and_while_loading(single, stop):
     other = threading.Event()
     threading.Timer(0.02, other.set).start()
     with pytest.raises(Interrupted):
-        host.load(other)
-    first = host.generate(LONG, stop)
+        single.load(other)
+    first = single.generate(LONG, stop)
     next(first)
     impatient = threading.Event()
     impatient.set()
     with pytest.raises(Interrupted):
-        next(host.generate(SHORT, impatient))
+        next(single.generate(SHORT, impatient))
     first.close()
-    assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+    assert isinstance(list(single.generate(SHORT, stop))[-1], Done)
 
 
 def test_a_full_line_refuses(tiny, stop, wait_until):
-    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(waiting=0))
+    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096, slots=1), HostLimits(waiting=0))
     try:
         first = host.generate(LONG, stop)
         next(first)
@@ -281,13 +302,6 @@ def _truncate(folder: Path) -> None:
     os.truncate(weights, weights.stat().st_size // 2)
 
 
-def _edit(folder: Path, **model: object) -> None:
-    path = folder / "genai_config.json"
-    config = json.loads(path.read_text("utf-8"))
-    config["model"].update(model)
-    path.write_text(json.dumps(config), "utf-8")
-
-
 @pytest.mark.parametrize(
     "harm",
     [
@@ -297,9 +311,8 @@ def _edit(folder: Path, **model: object) -> None:
         lambda folder: (folder / "model.onnx").unlink(),
         lambda folder: (folder / "tokenizer.json").unlink(),
         lambda folder: (folder / "genai_config.json").write_text("{", "utf-8"),
-        lambda folder: _edit(folder, type="unheard-of"),
     ],
-    ids=["truncated", "no weights", "garbage graph", "no graph", "no tokenizer", "bad config", "unknown kind"],
+    ids=["truncated", "no weights", "garbage graph", "no graph", "no tokenizer", "bad config"],
 )
 def test_a_broken_folder_is_said_with_its_reason(broken_copy, harm, stop, capfd):
     harm(broken_copy)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from agents.errors import Interrupted
+from agents.errors import Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError, UserError
 from workers.engines.host.backends import BACKENDS
 from workers.engines.host.memory import available_memory
@@ -175,6 +175,12 @@ class Host:
             return EngineOutOfMemory(
                 f"The model ran out of memory: {event.message}",
                 hint="Lower PHIQ_ONNX_MAX_LENGTH or the job's max_tokens, or take a smaller model.",
+                subject=self._spec.folder,
+            )
+        if event.trouble == "nonsense":
+            return ModelMisbehaved(
+                f"The model broke down: {event.message}.",
+                hint="If it comes again, the files are damaged: phiq models pull NAME fetches them anew.",
                 subject=self._spec.folder,
             )
         library = BACKENDS[self._spec.backend].library

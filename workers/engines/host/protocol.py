@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FinishReason = Literal["stop", "length"]
-Trouble = Literal["broken", "memory", "refused"]
+Trouble = Literal["broken", "memory", "refused", "nonsense"]
 
 
 @dataclass(frozen=True)

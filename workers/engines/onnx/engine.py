@@ -33,6 +33,7 @@ class OnnxEngine(Engine):
         threads: Threads of a run.
         provider: Execution provider, ``cpu`` or one the installed library knows.
         silence: Seconds without a sign of life before a run is given up.
+        slots: Runs that share the model at once.
         profile: What is known of the model: how to sample when a job does not say, whether it thinks first.
 
     Raises:
@@ -51,6 +52,7 @@ class OnnxEngine(Engine):
         threads: int = 1,
         provider: str = "cpu",
         silence: float = 120.0,
+        slots: int = 4,
         profile: Profile | None = None,
     ) -> None:
         if folder.sees:
@@ -61,7 +63,9 @@ class OnnxEngine(Engine):
             )
         self.uri = uri
         tokens = folder.session(session)
-        spec = LoadSpec(str(folder.path), threads=threads, max_length=tokens, provider=provider, bos=folder.bos)
+        spec = LoadSpec(
+            str(folder.path), threads=threads, max_length=tokens, provider=provider, bos=folder.bos, slots=slots
+        )
         # On other providers the weights lie in the device's memory, which nobody here can measure.
         memory = folder.memory(tokens) if provider == "cpu" else 0
         self._runtime = Runtime(

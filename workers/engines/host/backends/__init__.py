@@ -25,7 +25,7 @@ class BackendSpec:
 BACKENDS: Mapping[str, BackendSpec] = MappingProxyType(
     {
         "onnx": BackendSpec(
-            "workers.engines.host.backends.genai:load", "ONNX Runtime GenAI", "pip install onnxruntime-genai"
+            "workers.engines.host.backends.onnx.load:load", "ONNX Runtime GenAI", "pip install onnxruntime-genai"
         ),
     }
 )
