@@ -357,6 +357,37 @@ def test_a_model_above_the_free_memory_is_not_loaded(tiny, stop):
     host.close()
 
 
+def test_a_model_that_nobody_needs_is_unloaded_and_loaded_again(tiny, stop, wait_until):
+    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(idle=0.5))
+    try:
+        first = _ids(host.generate(SHORT, stop))
+        pid = host.status().pid
+        wait_until(lambda: host.status().state == "idle", 10, "the model is unloaded")
+        assert _gone(pid)
+        assert _ids(host.generate(SHORT, stop)) == first
+        assert host._deaths == 0
+        busy = host.generate(replace(LONG, max_tokens=3000), stop)
+        pid = host.status().pid
+        *_, last = busy
+        assert last.completion_tokens == 3000, "however long a run takes"
+    finally:
+        host.close()
+
+
+def test_a_child_that_grew_too_large_is_replaced_when_its_runs_are_done(tiny, stop, wait_until):
+    host = Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(ceiling=1))
+    try:
+        long = host.generate(LONG, stop)
+        next(long)
+        first = host.status().pid
+        wait_until(lambda: host._reader.retiring, 10, "the ceiling is seen")
+        assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+        assert host.status().pid != first
+        assert sum(event.completion_tokens for event in long if isinstance(event, Done)) == 4000
+    finally:
+        host.close()
+
+
 def test_a_containers_limit_counts(tmp_path):
     (tmp_path / "memory.max").write_text("3000000\n", "ascii")
     (tmp_path / "memory.current").write_text("1000000\n", "ascii")

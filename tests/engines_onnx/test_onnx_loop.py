@@ -135,7 +135,6 @@ def test_a_job_is_admitted_at_the_next_step_while_batch_jobs_fill_every_slot(mod
     heard.steps(2)
     assert heard.of(1, Prefilled)
     heard.steps()
-    assert heard.ends()[0] == 1 or heard.ends().index(1) < 3
     for request in (PROMPTS[0], *PROMPTS[4:]):
         assert heard.ids(request.id) == expected[request.id], "who gave way goes on as if nothing had been"
 

@@ -17,7 +17,7 @@ from typing import Literal
 from agents.errors import Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError, UserError
 from workers.engines.host.backends import BACKENDS
-from workers.engines.host.memory import available_memory
+from workers.engines.host.memory import available_memory, taken_memory
 from workers.engines.host.process import HostProcess
 from workers.engines.host.protocol import Delta, Done, Failed, LoadSpec, Request, Waiting
 from workers.engines.host.reader import Reader
@@ -39,12 +39,18 @@ _LOOK = 0.05
 
 @dataclass(frozen=True)
 class HostLimits:
-    """``silence`` and ``load`` are seconds; ``waiting`` is how many runs may wait; ``memory`` is bytes needed."""
+    """``silence`` and ``load`` are seconds; ``waiting`` is how many runs may wait; ``memory`` is bytes needed.
+
+    After ``idle`` seconds without a run the model is unloaded, and loaded again by the next one. A child that takes
+    more than ``ceiling`` bytes gets no more runs, and a new one takes its place when those it has are done. 0: never.
+    """
 
     silence: float = 120.0
     load: float = 600.0
     waiting: int = 64
     memory: int = 0
+    idle: float = 0.0
+    ceiling: int = 0
 
 
 @dataclass(frozen=True)
@@ -192,8 +198,20 @@ class Host:
         """A run came to its end: the child is well."""
         self._deaths = 0
 
-    def tick(self, reader: Reader) -> None:
-        """A second went by."""
+    def tick(self, reader: Reader) -> bool:
+        """Unload a model that nobody needs, or whose process has grown too large."""
+        limits, what = self._limits, ""
+        if limits.ceiling and taken_memory(reader.process.pid) > limits.ceiling:
+            reader.retiring = True
+        if reader.retiring and reader.retire(0):
+            what = "recycled"
+        elif limits.idle and reader.retire(limits.idle):
+            what = "unloaded"
+        if not what:
+            return False
+        self._forget(reader.process)
+        TALLY.add("hosts", what, Path(self._spec.folder).name.replace(" ", "_"))
+        return True
 
     def lost(self, reader: Reader, error: PhiqError) -> None:
         """The child is gone."""
@@ -205,8 +223,8 @@ class Host:
     def _send(self, request: Request, stop: StopFlag, batch: bool, told: Callable[[Waiting], None] | None) -> Run:
         run = Run(stop, told)
         with self._place():
-            reader = self._ready(run)
-            reader.add(replace(request, id=next(self._ids), batch=batch), run)
+            while not self._ready(run).add(replace(request, id=next(self._ids), batch=batch), run):
+                run.wait(_LOOK)  # for those that the old process still has
         return run
 
     @contextmanager
@@ -242,7 +260,7 @@ class Host:
                 raise Interrupted
             reader = self._reader
             if reader is not None and reader.process.alive:
-                return reader
+                return reader  # one that retires says so itself
             return self._load(stop)
         finally:
             self._loading.release()

@@ -19,3 +19,13 @@ def available_memory(cgroup: Path = _CGROUP) -> int:
     except (OSError, ValueError):
         pass  # no container, or an older kind of control group: the machine's figure stands
     return max(0, free)
+
+
+def taken_memory(pid: int) -> int:
+    """Bytes that a process holds now; 0 when it is gone."""
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0

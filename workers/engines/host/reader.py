@@ -18,6 +18,7 @@ from workers.errors import EngineLost, EngineTimeout
 _LOOK = 0.02
 """Seconds between looks at the runs' stop flags."""
 _TICK = 1.0
+"""Seconds between looks at the process as a whole."""
 
 
 class Owner(Protocol):
@@ -31,8 +32,8 @@ class Owner(Protocol):
         """A run came to its end."""
         ...
 
-    def tick(self, reader: Reader) -> None:
-        """A second went by."""
+    def tick(self, reader: Reader) -> bool:
+        """A second went by; returns whether the process was let go."""
         ...
 
     def lost(self, reader: Reader, error: PhiqError) -> None:
@@ -60,6 +61,8 @@ class Reader:
         self._lock = threading.Lock()
         self._runs: dict[int, Run] = {}
         self._gone: PhiqError | None = None
+        self.retiring = False
+        """Whether it takes no more runs; when those it has are done, the process is let go."""
         self._ticked = clock()
         self.idle_since = clock()
         threading.Thread(target=self._work, name="model-events", daemon=True).start()
@@ -70,8 +73,8 @@ class Reader:
         with self._lock:
             return list(self._runs.values())
 
-    def add(self, request: Request, run: Run) -> None:
-        """Hand a run to the child.
+    def add(self, request: Request, run: Run) -> bool:
+        """Hand a run to the child; returns false when it takes none any more.
 
         Raises:
             EngineLost: the child is gone.
@@ -79,6 +82,8 @@ class Reader:
         with self._lock:
             if self._gone is not None:
                 raise self._gone
+            if self.retiring:
+                return False
             run.heard = self._clock()
             self._runs[request.id] = run
             try:
@@ -87,10 +92,19 @@ class Reader:
             except EngineLost:
                 del self._runs[request.id]
                 raise
+        return True
+
+    def retire(self, idle: float) -> bool:
+        """Take no more runs if there was none for ``idle`` seconds; returns whether none is left."""
+        with self._lock:
+            if self._runs or self._clock() - self.idle_since < idle:
+                return False
+            self.retiring = True
+            return True
 
     def _work(self) -> None:
         try:
-            while True:
+            while not self._let_go():
                 event = self.process.poll(_LOOK)
                 # What is there already, for as long as one may be late at the stop flags.
                 until = self._clock() + _LOOK
@@ -139,9 +153,13 @@ class Reader:
                 subject=self.process.folder,
                 seconds=self._silence,
             )
-        if now - self._ticked >= _TICK:
-            self._ticked = now
-            self._owner.tick(self)
+
+    def _let_go(self) -> bool:
+        now = self._clock()
+        if now - self._ticked < _TICK:
+            return False
+        self._ticked = now
+        return self._owner.tick(self)
 
     def _drop(self, number: int) -> None:
         del self._runs[number]
