@@ -104,6 +104,16 @@ class Settings(BaseSettings):
 
     onnx_threads: int = Field(default=0, ge=0, description="threads of the ONNX engine; 0: the machine's cores")
     onnx_max_length: int = Field(default=4096, ge=64, description="tokens of a session (prompt and answer)")
+    onnx_slots: int = Field(default=8, ge=1, le=256, description="jobs that share a model of the ONNX engine at once")
+    onnx_session_bytes: int = Field(
+        default=0, ge=0, description="memory for all its sessions together; 0: what its slots need, where that is free"
+    )
+    onnx_prefix_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        description="memory for what it read before (system prompts, documents, conversations); 0: none; empty: as "
+        "much as a session, where that is free",
+    )
     onnx_provider: str = Field(default="cpu", description="execution provider: cpu, cuda, dml, qnn")
     ollama_url: str = Field(default="http://127.0.0.1:11434", description="Ollama's address")
     ollama_context: int = Field(default=4096, ge=256, description="context length asked of Ollama, always explicit")
@@ -128,6 +138,15 @@ class Settings(BaseSettings):
     lmstudio_api_key: SecretStr | None = Field(default=None, description="key of LM Studio")
     foundry_url: str | None = Field(default=None, description="address of Foundry Local; empty: its usual one")
     foundry_api_key: SecretStr | None = Field(default=None, description="key of Foundry Local")
+    engine_waiting: int = Field(default=64, ge=0, description="runs that may wait for a hosted model's slot")
+    engine_idle_seconds: float = Field(
+        default=0.0, ge=0, description="seconds without a run after which a hosted model is unloaded; 0: never"
+    )
+    engine_ceiling_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="a model's process larger than this is replaced between runs; 0: twice what it should take",
+    )
     engine_timeout: float = Field(default=120.0, gt=0, description="seconds without a token before giving up")
     hub_url: str | None = Field(default=None, description="address of the model hub; empty: huggingface_hub's own")
 

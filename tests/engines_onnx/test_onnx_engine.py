@@ -14,6 +14,7 @@ from langchain_core.messages import HumanMessage
 from workers.engines.base import EngineURI
 from workers.engines.onnx import OnnxEngine
 from workers.engines.onnx.folder import ModelFolder
+from workers.engines.onnx.memory import Plan
 from workers.errors import ModelBroken, ModelNotFound, ModelTooLarge, OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.shelf import Shelf
@@ -65,10 +66,23 @@ def test_the_session_is_the_settings_and_bounded_by_the_model(tiny, longrope, tm
     assert limit(longrope, 100_000) == 4096
 
 
+def test_memory_is_shared_out_before_the_model_is_loaded(tiny):
+    folder = ModelFolder.read(tiny)
+    session = 2048 * 4096
+    plenty = Plan.of(folder, 4096, 8, 10**12)
+    assert (plenty.sessions, plenty.prefixes) == (8 * session, session)
+    assert plenty.weights > folder.weights
+    little = Plan.of(folder, 4096, 8, plenty.weights + 4 * session)
+    assert (little.sessions, little.prefixes) == (2 * session, session // 4)
+    none = Plan.of(folder, 4096, 8, 0)
+    assert (none.sessions, none.prefixes) == (session, 0), "one session is the least; loading then refuses"
+    assert Plan.of(folder, 4096, 8, 10**12, 3 * session, 0).total == plenty.weights + 3 * session
+
+
 def test_a_model_that_does_not_fit_is_refused_by_the_engine(tiny, stop, monkeypatch):
     monkeypatch.setattr("workers.engines.host.host.available_memory", lambda: 1_000_000)
     engine = OnnxEngine(EngineURI("onnx", "tiny"), ModelFolder.read(tiny))
-    with pytest.raises(ModelTooLarge):
+    with pytest.raises(ModelTooLarge, match=r"0\.1 GB for its weights, 0\.1 GB for sessions"):
         engine.chat_model(GenerationOptions(max_tokens=2), stop).invoke("hi")
     assert engine.status().state == "down"
     assert "memory" in engine.status().message

@@ -98,7 +98,7 @@ def test_runs_in_line_survive_the_death_of_those_before(single, stop, wait_until
     waiter = threading.Thread(target=lambda: results.extend(single.generate(SHORT, stop, told=places.append)))
     waiter.start()
     wait_until(lambda: single.status().waiting, 10, "a run in line")
-    assert single.status().words() == "1 of 1 slots used; 1 waiting"
+    assert single.status().words() == "sessions of 4096 tokens together; 1 of 1 slots used; 1 waiting"
     os.kill(single.status().pid, signal.SIGKILL)
     with pytest.raises(EngineLost):
         list(stream)

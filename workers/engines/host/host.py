@@ -39,7 +39,10 @@ _LOOK = 0.05
 
 @dataclass(frozen=True)
 class HostLimits:
-    """``silence`` and ``load`` are seconds; ``waiting`` is how many runs may wait; ``memory`` is bytes needed.
+    """How long to wait, how many may wait, how much memory.
+
+    ``silence`` and ``load`` are seconds; ``waiting`` is how many runs may wait; ``memory`` is bytes needed, and
+    ``needs`` says what for.
 
     After ``idle`` seconds without a run the model is unloaded, and loaded again by the next one. A child that takes
     more than ``ceiling`` bytes gets no more runs, and a new one takes its place when those it has are done. 0: never.
@@ -49,6 +52,7 @@ class HostLimits:
     load: float = 600.0
     waiting: int = 64
     memory: int = 0
+    needs: str = ""
     idle: float = 0.0
     ceiling: int = 0
 
@@ -322,8 +326,10 @@ class Host:
         free = available_memory()
         if self._limits.memory > free:
             raise ModelTooLarge(
-                f"The model needs about {_gigabytes(self._limits.memory)} of memory, {_gigabytes(free)} are free.",
-                hint="Close other programs, lower PHIQ_ONNX_MAX_LENGTH, or take a smaller model: phiq models list",
+                f"The model needs about {_gigabytes(self._limits.memory)} of memory"
+                f"{f' ({self._limits.needs})' if self._limits.needs else ''}, {_gigabytes(free)} are free.",
+                hint="Close other programs, ask for shorter sessions or fewer slots (docs/engines.md), or take a "
+                "smaller model: phiq models list",
                 subject=self._spec.folder,
                 needed=self._limits.memory,
                 available=free,

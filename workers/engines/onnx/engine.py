@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.host.host import Host, HostLimits
+from workers.engines.host.memory import available_memory
 from workers.engines.host.protocol import LoadSpec
 from workers.engines.hosted.chat import HostedChatModel, Runtime
 from workers.engines.hosted.encode import PromptEncoder
+from workers.engines.hosted.limits import host_limits
 from workers.engines.offers import refuse_logit_bias
 from workers.engines.onnx.folder import ModelFolder
+from workers.engines.onnx.memory import Plan
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.profiles import Profile, Sampling, lookup
@@ -32,8 +36,10 @@ class OnnxEngine(Engine):
         session: Longest session in tokens that is wanted; the model may bound it further.
         threads: Threads of a run.
         provider: Execution provider, ``cpu`` or one the installed library knows.
-        silence: Seconds without a sign of life before a run is given up.
-        slots: Runs that share the model at once.
+        slots: Runs that share the model at once, on the CPU.
+        session_bytes: Memory for the sessions of all slots; 0: what they need, where there is so much.
+        prefix_bytes: Memory for what was read before; None: as much as a session, where there is so much.
+        limits: Of the host; the memory it needs is reckoned here.
         profile: What is known of the model: how to sample when a job does not say, whether it thinks first.
 
     Raises:
@@ -51,8 +57,10 @@ class OnnxEngine(Engine):
         session: int = 4096,
         threads: int = 1,
         provider: str = "cpu",
-        silence: float = 120.0,
-        slots: int = 4,
+        slots: int = 8,
+        session_bytes: int = 0,
+        prefix_bytes: int | None = None,
+        limits: HostLimits | None = None,
         profile: Profile | None = None,
     ) -> None:
         if folder.sees:
@@ -63,16 +71,27 @@ class OnnxEngine(Engine):
             )
         self.uri = uri
         tokens = folder.session(session)
-        spec = LoadSpec(
-            str(folder.path), threads=threads, max_length=tokens, provider=provider, bos=folder.bos, slots=slots
-        )
         # On other providers the weights lie in the device's memory, which nobody here can measure.
-        memory = folder.memory(tokens) if provider == "cpu" else 0
+        here = provider == "cpu"
+        plan = Plan.of(folder, tokens, slots, available_memory(), session_bytes, prefix_bytes)
+        spec = LoadSpec(
+            str(folder.path),
+            threads=threads,
+            max_length=tokens,
+            provider=provider,
+            bos=folder.bos,
+            slots=slots,
+            options={"kv_bytes": plan.sessions, "prefix_bytes": plan.prefixes},
+        )
+        limits = replace(limits or HostLimits(), memory=plan.total if here else 0, needs=plan.words() if here else "")
+        if here and not limits.ceiling:
+            # Twice what it should take is a leak.
+            limits = replace(limits, ceiling=2 * plan.total)
         self._runtime = Runtime(
             name=str(uri),
             engine="onnx",
             length_setting="PHIQ_ONNX_MAX_LENGTH",
-            host=Host(spec, HostLimits(silence=silence, memory=memory)),
+            host=Host(spec, limits),
             encoder=PromptEncoder(folder.path),
             session=tokens,
             vocabulary=folder.vocabulary,
@@ -94,7 +113,10 @@ class OnnxEngine(Engine):
             session=settings.onnx_max_length,
             threads=settings.onnx_threads or _cores(),
             provider=settings.onnx_provider,
-            silence=settings.engine_timeout,
+            slots=settings.onnx_slots,
+            session_bytes=settings.onnx_session_bytes,
+            prefix_bytes=settings.onnx_prefix_bytes,
+            limits=host_limits(settings),
             profile=lookup(uri.name),
         )
 

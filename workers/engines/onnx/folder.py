@@ -59,10 +59,6 @@ class ModelFolder:
         """The longest session in tokens: what is wanted, bounded by what the model can do in one piece."""
         return min(wanted, self.context, self.turning_point or self.context)
 
-    def memory(self, session: int) -> int:
-        """Bytes that loading it and running one session of this length takes, roughly and not too low."""
-        return int(self.weights * 1.15) + self.cache_per_token * session + 60_000_000
-
 
 def _turning_point(path: Path, kind: str, context: int) -> int | None:
     if not (path / "config.json").is_file():

@@ -71,7 +71,7 @@ class Loop:
         self._touched = [0] * slots
         self.slots = slots
         self.ends = words.ends
-        self.note = ""
+        self.note = f"sessions of {self._budget} tokens together"
 
     def admit(self, request: Request) -> None:
         """Make a row; nothing is read yet.

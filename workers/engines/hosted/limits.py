@@ -1,0 +1,20 @@
+"""What the settings say of every hosted model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.engines.host.host import HostLimits
+
+if TYPE_CHECKING:
+    from workers.settings import Settings
+
+
+def host_limits(settings: Settings) -> HostLimits:
+    """A host's limits; the memory that it needs is for its engine to say."""
+    return HostLimits(
+        silence=settings.engine_timeout,
+        waiting=settings.engine_waiting,
+        idle=settings.engine_idle_seconds,
+        ceiling=settings.engine_ceiling_bytes,
+    )
