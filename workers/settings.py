@@ -115,6 +115,13 @@ class Settings(BaseSettings):
         "much as a session, where that is free",
     )
     onnx_provider: str = Field(default="cpu", description="execution provider: cpu, cuda, dml, qnn")
+    openvino_device: str = Field(default="cpu", description="device of the OpenVINO engine: cpu, gpu, gpu.1")
+    openvino_threads: int = Field(default=0, ge=0, description="its threads; 0: the machine's cores")
+    openvino_max_length: int = Field(default=4096, ge=64, description="tokens of one of its sessions")
+    openvino_slots: int = Field(default=16, ge=1, le=256, description="most runs in one of its steps")
+    openvino_cache: int = Field(
+        default=0, ge=0, le=1024, description="GiB for its sessions and kept prefixes; 0: what its slots need"
+    )
     ollama_url: str = Field(default="http://127.0.0.1:11434", description="Ollama's address")
     ollama_context: int = Field(default=4096, ge=256, description="context length asked of Ollama, always explicit")
     openai_base_url: str | None = Field(default=None, description="address of an OpenAI-compatible server")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,6 +17,7 @@ from gateway.cli.io import Io
 from knowledge.errors import PhiqError
 
 if TYPE_CHECKING:
+    from workers.models.folder import Form
     from workers.settings import Settings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -98,10 +99,10 @@ def _settings(base: Settings, folder: Path, model: str | None) -> tuple[Settings
         "tenant": "default",
     }
     uri = model or _find_model(base) or "extractive"
-    if uri.startswith("onnx:") and not Path(uri.removeprefix("onnx:")).is_absolute():
+    scheme, _, name = uri.partition(":")
+    if scheme in ("onnx", "openvino") and not Path(name).is_absolute():
         # The demo's data folder has a shelf of its own: link the model into it.
-        name = uri.removeprefix("onnx:")
-        Shelf(folder).add(Shelf(base.data_dir).path(name), name)
+        Shelf(folder).add(Shelf(base.data_dir).path(name, cast("Form", scheme)), name)
     settings = base.model_copy(update={**own, "model": uri})
     if uri == "extractive":
         return settings, "No generative model is here, so answers are sentences picked from the documents."

@@ -103,5 +103,5 @@ def _local(service: Service) -> Iterator[str]:
     from workers.models.shelf import Shelf
 
     settings = service.settings
-    yield from (f"onnx:{entry.name}" for entry in Shelf(settings.data_dir).list() if not entry.problem)
+    yield from (entry.uri for entry in Shelf(settings.data_dir).list() if not entry.problem)
     yield from (f"ollama:{name}" for name in ollama_names(settings) or ())

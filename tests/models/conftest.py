@@ -47,6 +47,7 @@ class FakeHub:
     """A hub: ``files`` are the repository's; the attributes below make it fail."""
 
     def __init__(self) -> None:
+        self.repo = REPO
         self.commit = "a" * 40
         self.files = {f"{FOLDER}/{name}": data for name, data in model_files().items()}
         self.files["README.md"] = b"not of the folder"
@@ -82,11 +83,13 @@ class FakeHub:
         path = handler.path.partition("?")[0]
         if self.status != 200:
             self.send(handler, self.status, b"{}", {"X-Error-Code": self.error_code} if self.error_code else {})
-        elif re.fullmatch(rf"/api/models/{REPO}(/revision/[^/]+)?", path):
-            self.send_json(handler, {"id": REPO, "modelId": REPO, "sha": self.commit, "siblings": [], "tags": []})
-        elif (match := re.fullmatch(rf"/api/models/{REPO}/tree/{self.commit}/?(.*)", path)) is not None:
+        elif re.fullmatch(rf"/api/models/{self.repo}(/revision/[^/]+)?", path):
+            self.send_json(
+                handler, {"id": self.repo, "modelId": self.repo, "sha": self.commit, "siblings": [], "tags": []}
+            )
+        elif (match := re.fullmatch(rf"/api/models/{self.repo}/tree/{self.commit}/?(.*)", path)) is not None:
             self.tree(handler, match[1].replace("%2F", "/"))
-        elif (match := re.fullmatch(rf"/{REPO}/resolve/{self.commit}/(.*)", path)) is not None:
+        elif (match := re.fullmatch(rf"/{self.repo}/resolve/{self.commit}/(.*)", path)) is not None:
             self.resolve(handler, match[1].replace("%2F", "/"))
         else:
             self.send(handler, 404, b"{}", {"X-Error-Code": "RepoNotFound"})

@@ -28,6 +28,7 @@ LOOKS: tuple[Look, ...] = (
     models.reranker,
     models.picture_reader,
     models.onnx_engine,
+    models.openvino_engine,
     models.shelf,
     services.ollama,
     models.default_model,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import cast
 
 from workers.doctor.check import Check, fail, ok, warn
+from workers.models.folder import Form
 from workers.models.shelf import Shelf
 from workers.settings import Settings
 
@@ -57,6 +59,18 @@ def onnx_engine(settings: Settings) -> list[Check]:
     return [ok("onnx engine", f"onnxruntime-genai {onnxruntime_genai.__version__}")]
 
 
+def openvino_engine(settings: Settings) -> list[Check]:
+    """Whether OpenVINO GenAI can be used, where it is wanted; it is an extra."""
+    from workers.engines.openvino.engine import INSTALL, installed
+
+    needed = settings.model.startswith("openvino:")
+    if not installed():
+        return [fail("openvino engine", "openvino-genai is not installed", INSTALL)] if needed else []
+    from importlib.metadata import version
+
+    return [ok("openvino engine", f"openvino-genai {version('openvino-genai')}")]
+
+
 def shelf(settings: Settings) -> list[Check]:
     """The models on the shelf, and whether each is whole."""
     entries = Shelf(settings.data_dir.expanduser()).list()
@@ -80,8 +94,8 @@ def default_model(settings: Settings) -> list[Check]:
         uri = registry.check(settings.model)
     finally:
         registry.close()
-    if uri.scheme == "onnx":
-        Shelf(settings.data_dir.expanduser()).path(uri.name)
+    if uri.scheme in ("onnx", "openvino"):
+        Shelf(settings.data_dir.expanduser()).path(uri.name, cast("Form", uri.scheme))
     if uri.scheme == "extractive":
         message = "extractive: sentences are picked, none are written; translate and complete need a model"
         return [ok("default model", message, "PHIQ_MODEL=onnx:phi-3.5-mini once that is pulled")]

@@ -16,6 +16,7 @@ from knowledge.errors import PhiqError
 from workers.engines.base import Engine, EngineURI
 from workers.engines.presets import PRESETS, url_variable
 from workers.errors import EngineDown, EngineNotInstalled, EngineRefused, EngineUnknown, SettingsInvalid
+from workers.models.folder import Form
 from workers.models.shelf import Shelf
 from workers.settings import Settings
 
@@ -32,6 +33,9 @@ class EngineSpec:
 ENGINES: Mapping[str, EngineSpec] = MappingProxyType(
     {
         "onnx": EngineSpec("workers.engines.onnx:OnnxEngine", "pip install onnxruntime-genai", "onnx:phi-3.5-mini"),
+        "openvino": EngineSpec(
+            "workers.engines.openvino:OpenVINOEngine", "pip install 'phiq[openvino]'", "openvino:phi-3.5-mini"
+        ),
         "ollama": EngineSpec("workers.engines.ollama:OllamaEngine", "pip install langchain-ollama", "ollama:phi3.5"),
         "openai": EngineSpec("workers.engines.openai:OpenAIEngine", "pip install langchain-openai", "openai:NAME"),
         **{
@@ -151,8 +155,9 @@ class Registry:
 
     def _key(self, uri: EngineURI) -> str:
         """One key for a model's several names, so that its weights are loaded once."""
-        if uri.scheme == "onnx" and not Path(uri.name).is_absolute():
-            return f"onnx:{Shelf(self._settings.data_dir).canonical(uri.name)}"
+        if uri.scheme in ("onnx", "openvino") and not Path(uri.name).is_absolute():
+            form = cast("Form", uri.scheme)
+            return f"{form}:{Shelf(self._settings.data_dir).canonical(uri.name, form)}"
         return str(uri)
 
     def _check_address(self, uri: str, variable: str, address: str | None) -> None:

@@ -1,23 +1,35 @@
-"""What a model folder must hold before an engine is asked to load it."""
+"""What a model folder must hold before an engine is asked to load it, and of which form it is."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from workers.errors import ModelBroken
 
 CONFIG = "genai_config.json"
+OPENVINO = "openvino_model.xml"
+Form = Literal["onnx", "openvino"]
+"""Which engine a folder is for."""
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model")
 _FILE_KEYS = ("filename", "config_filename", "adapter_filename")
+_CONSTANT = re.compile(r'<data [^>]*?offset="(\d+)"[^>]*? size="(\d+)"')
 _GRAPH_LIMIT = 512 * 1024 * 1024
 """Bytes; a graph above it carries its weights within, so there is nothing beside it to look for."""
 
 
+def form_of(folder: Path) -> Form | None:
+    """The form of a folder by the file that describes it, None where it has neither."""
+    if (folder / CONFIG).exists():
+        return "onnx"
+    return "openvino" if (folder / OPENVINO).exists() else None
+
+
 def check_folder(folder: Path, *, deep: bool = False) -> None:
-    """Check that a folder holds a whole ONNX Runtime GenAI model.
+    """Check that a folder holds a whole model of ONNX Runtime GenAI or of OpenVINO.
 
     Args:
         folder: The folder.
@@ -26,6 +38,9 @@ def check_folder(folder: Path, *, deep: bool = False) -> None:
     Raises:
         ModelBroken: naming what is missing or empty.
     """
+    if form_of(folder) == "openvino":
+        _check_openvino(folder)
+        return
     config = _read_config(folder)
     named = sorted(set(_named_files(config["model"])))
     if not any(name.endswith(".onnx") for name in named):
@@ -92,9 +107,26 @@ def _weight_files(folder: Path, graph: Path) -> set[str]:
     }
 
 
+def _check_openvino(folder: Path) -> None:
+    """The library would say of a cut weights file that memory lacks, or read past its end."""
+    needed = (OPENVINO, "openvino_model.bin", "openvino_tokenizer.xml", "openvino_detokenizer.xml", "config.json")
+    for name in (*needed, "tokenizer.json"):
+        _check_file(folder, name)
+    end = 0
+    with (folder / OPENVINO).open(encoding="utf-8", errors="replace") as graph:
+        for line in graph:
+            for place, size in _CONSTANT.findall(line):
+                end = max(end, int(place) + int(size))
+            whole = "</net>" in line
+    if not whole:
+        raise _broken(folder, f"{OPENVINO} is cut off")
+    if (folder / "openvino_model.bin").stat().st_size < end:
+        raise _broken(folder, "openvino_model.bin is cut off")
+
+
 def _broken(folder: Path, what: str) -> ModelBroken:
     return ModelBroken(
-        f"{folder} is not a whole ONNX model: {what}.",
-        hint="Give the folder that holds genai_config.json, or fetch the model again: phiq models pull NAME",
+        f"{folder} is not a whole model: {what}.",
+        hint=f"Give the folder that holds {CONFIG} or {OPENVINO}, or fetch the model again: phiq models pull NAME",
         subject=str(folder),
     )

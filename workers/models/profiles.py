@@ -28,6 +28,7 @@ _GENAI_CS = "https://github.com/microsoft/onnxruntime-genai/tree/main/examples/c
 _NIM_35_MINI = "https://docs.api.nvidia.com/nim/reference/microsoft-phi-3_5-mini"
 _TF_PHI4_MM = "https://huggingface.co/docs/transformers/model_doc/phi4_multimodal"
 _HUB = "https://huggingface.co/microsoft/"
+_OPENVINO = "https://huggingface.co/OpenVINO/"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Profile:
 
     ``context`` is in tokens, prompt and answer together; ``languages`` are BCP 47 codes of text input;
     ``vision_languages`` those the model reads and writes about pictures. ``onnx_folder`` is the folder of
-    ``onnx_repo`` that runs on ``onnx_provider``. ``ollama`` is the library's name, None where it has none.
+    ``onnx_repo`` that runs on ``onnx_provider``, ``openvino_repo`` a repository that is an OpenVINO folder. ``ollama``
+    is the library's name, None where it has none.
     ``sources`` maps a field's name to the page it was read on, or to ``unverified``.
     """
 
@@ -63,6 +65,7 @@ class Profile:
     onnx_repo: str | None = None
     onnx_folder: str | None = None
     onnx_provider: str = "cpu"
+    openvino_repo: str | None = None
     licence: str = "MIT"
     sampling: Sampling = Sampling()
     aliases: tuple[str, ...] = ()
@@ -86,8 +89,13 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi3:mini",
         onnx_repo="microsoft/Phi-3-mini-4k-instruct-onnx",
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
+        openvino_repo="OpenVINO/Phi-3-mini-4k-instruct-int4-ov",
         aliases=("phi-3", "phi-3-mini"),
-        sources={"context": _HUB + "Phi-3-mini-4k-instruct", "onnx": _GENAI_PHI3},
+        sources={
+            "context": _HUB + "Phi-3-mini-4k-instruct",
+            "onnx": _GENAI_PHI3,
+            "openvino": _OPENVINO + "Phi-3-mini-4k-instruct-int4-ov/tree/main",
+        },
     ),
     Profile(
         name="phi-3-mini-128k",
@@ -98,6 +106,7 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi3:mini-128k",
         onnx_repo="microsoft/Phi-3-mini-128k-instruct-onnx",
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
+        openvino_repo="OpenVINO/Phi-3-mini-128k-instruct-int4-ov",
         sources={"context": _GENAI_PHI3, "onnx": _GENAI_PHI3},
     ),
     Profile(
@@ -139,8 +148,13 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi3:medium",
         onnx_repo="microsoft/Phi-3-medium-4k-instruct-onnx-cpu",
         onnx_folder=_CPU_INT4,
+        openvino_repo="OpenVINO/Phi-3-medium-4k-instruct-int4-ov",
         aliases=("phi-3-medium",),
-        sources={"context": _GENAI_PHI3, "onnx": _HUB + "Phi-3-medium-4k-instruct-onnx-cpu/tree/main"},
+        sources={
+            "context": _GENAI_PHI3,
+            "onnx": _HUB + "Phi-3-medium-4k-instruct-onnx-cpu/tree/main",
+            "openvino": _OPENVINO + "Phi-3-medium-4k-instruct-int4-ov/tree/refs%2Fpr%2F2",
+        },
     ),
     Profile(
         name="phi-3-medium-128k",
@@ -176,12 +190,14 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi3.5",
         onnx_repo="microsoft/Phi-3.5-mini-instruct-onnx",
         onnx_folder="cpu_and_mobile/cpu-int4-awq-block-128-acc-level-4",
+        openvino_repo="OpenVINO/Phi-3.5-mini-instruct-int4-ov",
         aliases=("phi-3.5",),
         sources={
             "context": _NIM_35_MINI,
             "languages": _NIM_35_MINI,
             "licence": _NIM_35_MINI,
             "onnx": _HUB + "Phi-3.5-mini-instruct-onnx",
+            "openvino": _OPENVINO + "Phi-3.5-mini-instruct-int4-ov/commits/main",
         },
     ),
     Profile(
@@ -214,6 +230,7 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi4",
         onnx_repo="microsoft/phi-4-onnx",
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
+        openvino_repo="OpenVINO/phi-4-int4-ov",
         sources={"context": "https://openrouter.ai/microsoft/phi-4", "ollama": "https://ollama.com/library/phi4"},
     ),
     Profile(
@@ -227,11 +244,13 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi4-mini",
         onnx_repo="microsoft/Phi-4-mini-instruct-onnx",
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
+        openvino_repo="OpenVINO/Phi-4-mini-instruct-int4-ov",
         sources={
             "tool_calls": "https://ollama.com/library/phi4-mini",
             "ollama": "https://ollama.com/library/phi4-mini",
             "licence": "https://ollama.com/library/phi4-mini",
             "onnx": _GENAI_CS,
+            "openvino": _OPENVINO + "Phi-4-mini-instruct-int4-ov/tree/main",
         },
     ),
     Profile(
@@ -264,6 +283,7 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi4-reasoning",
         onnx_repo="microsoft/Phi-4-reasoning-onnx",
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
+        openvino_repo="OpenVINO/Phi-4-reasoning-int4-ov",
         sampling=Sampling(temperature=0.8, top_p=0.95, top_k=50),
         sources={
             "context": "https://openrouter.ai/microsoft/phi-4-reasoning:free",
@@ -271,6 +291,7 @@ PROFILES: tuple[Profile, ...] = (
             "reasoning": "https://openrouter.ai/microsoft/phi-4-reasoning:free",
             "licence": "https://openrouter.ai/microsoft/phi-4-reasoning:free",
             "onnx": _HUB + "Phi-4-reasoning-onnx",
+            "openvino": _OPENVINO + "Phi-4-reasoning-int4-ov/tree/main",
         },
     ),
     Profile(
@@ -293,7 +314,7 @@ PROFILES: tuple[Profile, ...] = (
 )
 
 _BY_NAME: Mapping[str, Profile] = {name: row for row in PROFILES for name in (row.name, *row.aliases)}
-_SUFFIX = re.compile(r"-(instruct|onnx|gguf|cpu|cuda|directml)$")
+_SUFFIX = re.compile(r"-(instruct|onnx|gguf|cpu|cuda|directml|ov|int4|int8|fp16)$")
 
 
 def _normalise(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Getting a model onto this machine, and off it again: from the hub for ONNX, through Ollama for its own."""
+"""Getting a model onto this machine, and off it again: from the hub, or through Ollama for its own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from agents.errors import Interrupted
-from workers.errors import ModelNotFound, OptionUnsupported, PullRunning
-from workers.models.folder import check_folder
+from workers.errors import ModelBroken, ModelNotFound, OptionUnsupported, PullRunning
+from workers.models.folder import Form, check_folder, form_of
 from workers.models.hub import Hub, HubFolder
 from workers.models.profiles import lookup
 from workers.models.shelf import Manifest, Shelf
@@ -21,6 +21,9 @@ from workers.settings import Settings
 
 Progress = Callable[[int, int, str], None]
 _REPO = re.compile(r"^(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<folder>[\w./-]*[\w.-]))?(?:@(?P<revision>[\w.-]+))?\Z")
+
+_OPENVINO = re.compile(r"/[^/:]*-ov(@|\Z)", re.IGNORECASE)
+"""How OpenVINO's makers end the names of their repositories."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class _Source:
     repo: str
     folder: str
     revision: str | None = None
+    form: Form = "onnx"
+    kept: str = ""
+    """Its name on the shelf."""
 
 
 def pull(
@@ -48,7 +54,7 @@ def pull(
     """Get a model.
 
     Args:
-        name: ``phi-3.5-mini`` or any other name of a Phi model, with or without ``onnx:``;
+        name: ``phi-3.5-mini`` or any other name of a Phi model, with or without ``onnx:``, or with ``openvino:``;
             ``owner/repository/folder@revision`` of the hub; or ``ollama:NAME``.
         settings: Where models lie, the hub's and Ollama's addresses.
         progress: Called with bytes done, bytes in all (0: unknown), and what is being fetched.
@@ -76,8 +82,13 @@ def pull(
         model = name.removeprefix("ollama:")
         OllamaAPI(settings.ollama_url, settings.engine_timeout, name).pull(model, report, stop)
         return Pulled(uri=name, path=None)
-    source = _source(name.removeprefix("onnx:"), settings.onnx_provider)
-    return _pull_onnx(source, Shelf(settings.data_dir), Hub(settings.hub_url), report)
+    shelf = Shelf(settings.data_dir)
+    if name.startswith("openvino:") or _OPENVINO.search(name):
+        source = _openvino_source(name.removeprefix("openvino:"))
+    else:
+        source = _source(name.removeprefix("onnx:"), settings.onnx_provider)
+    source = replace(source, kept=shelf.canonical(source.name, source.form))
+    return _pull_folder(source, shelf, Hub(settings.hub_url), report)
 
 
 def remove(name: str, settings: Settings) -> None:
@@ -93,7 +104,9 @@ def remove(name: str, settings: Settings) -> None:
         model = name.removeprefix("ollama:")
         OllamaAPI(settings.ollama_url, settings.engine_timeout, name).delete(model, threading.Event())
         return
-    Shelf(settings.data_dir).remove(name.removeprefix("onnx:"))
+    form, _, plain = name.rpartition(":")
+    shelf = Shelf(settings.data_dir)
+    shelf.remove(shelf.canonical(plain, "openvino") if form == "openvino" else name.removeprefix("onnx:"))
 
 
 def _source(name: str, provider: str) -> _Source:
@@ -131,32 +144,54 @@ def _source(name: str, provider: str) -> _Source:
     return _Source(profile.name, profile.onnx_repo, profile.onnx_folder)
 
 
-def _pull_onnx(source: _Source, shelf: Shelf, hub: Hub, progress: Progress) -> Pulled:
-    lock = FileLock(shelf.staging(f"{source.name}.lock"))
+def _openvino_source(name: str) -> _Source:
+    profile = lookup(name)
+    match = _REPO.match(name)
+    if match is not None and ".." not in name:
+        own = match["repo"].split("/")[1].lower()
+        return _Source(own, match["repo"], match["folder"] or "", match["revision"], "openvino")
+    if profile is None or profile.openvino_repo is None:
+        title = profile.title if profile is not None else f"'{name[:80]}'"
+        raise ModelNotFound(
+            f"No OpenVINO build of {title} is known.",
+            hint="openvino:OWNER/REPOSITORY pulls one from the hub; phiq models add PATH takes your own.",
+            subject=name[:80],
+        )
+    return _Source(profile.name, profile.openvino_repo, "", None, "openvino")
+
+
+def _pull_folder(source: _Source, shelf: Shelf, hub: Hub, progress: Progress) -> Pulled:
+    lock = FileLock(shelf.staging(f"{source.kept}.lock"))
     try:
         with lock.acquire(timeout=0):
             return _pull_locked(source, shelf, hub, progress)
     except Timeout as error:
         raise PullRunning(
-            f"{source.name} is being pulled already.",
+            f"{source.kept} is being pulled already.",
             hint="Wait for it; phiq models list shows it.",
-            subject=source.name,
+            subject=source.kept,
         ) from error
 
 
 def _pull_locked(source: _Source, shelf: Shelf, hub: Hub, progress: Progress) -> Pulled:
     found = hub.folder(source.repo, source.folder, source.revision)
-    uri = f"onnx:{source.name}"
-    here = shelf.manifest(source.name)
+    uri = f"{source.form}:{source.name}"
+    here = shelf.manifest(source.kept)
     if here is not None and (here.repo, here.revision, here.folder) == (found.repo, found.revision, found.folder):
-        path = shelf.path(source.name)
+        path = shelf.path(source.kept, source.form)
         return Pulled(uri, path, found.revision, found.size, fetched=False)
     # The commit is in the name: files of two versions never meet in one folder.
-    staging = shelf.staging(f"{source.name}@{found.revision[:12]}")
-    _drop_older(staging, source.name)
+    staging = shelf.staging(f"{source.kept}@{found.revision[:12]}")
+    _drop_older(staging, source.kept)
     hub.fetch(found, staging, progress)
     check_folder(staging, deep=True)
-    path = shelf.publish(staging, source.name, _manifest(found))
+    if form_of(staging) != source.form:
+        raise ModelBroken(
+            f"{source.repo} holds no model for {source.form}.",
+            hint="Pull it by the name of its engine: openvino:OWNER/REPOSITORY or onnx:OWNER/REPOSITORY/FOLDER.",
+            subject=source.repo,
+        )
+    path = shelf.publish(staging, source.kept, _manifest(found))
     return Pulled(uri, path, found.revision, found.size)
 
 

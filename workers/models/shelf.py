@@ -1,6 +1,6 @@
-"""The shelf: the ONNX models that lie on this machine.
+"""The shelf: the models for ONNX Runtime and OpenVINO that lie on this machine.
 
-    <data_dir>/models/NAME/             a pulled or copied model
+    <data_dir>/models/NAME/             a pulled or copied model; NAME-ov is a Phi model for OpenVINO
     <data_dir>/models/.manifests/NAME   where a model came from, or, for a linked one, where it lies
     <data_dir>/models/.partial/NAME/    what is still being fetched; never listed
 
@@ -25,10 +25,11 @@ from typing import Any, Literal
 
 from knowledge.errors import ServiceError
 from workers.errors import ModelBroken, ModelNotFound, StorageFull
-from workers.models.folder import CONFIG, check_folder
+from workers.models.folder import Form, check_folder, form_of
 from workers.models.profiles import lookup
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_OPENVINO = "-ov"
 Kind = Literal["pulled", "copied", "linked", "folder"]
 
 
@@ -46,7 +47,10 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ShelfEntry:
-    """A model on the shelf. ``problem`` says why it can't be used, empty when it can; ``size`` is in bytes."""
+    """A model on the shelf. ``problem`` says why it can't be used, empty when it can; ``size`` is in bytes.
+
+    ``since`` is when it was put there, in seconds since 1970; ``model`` is its name without what tells the form.
+    """
 
     name: str
     path: Path
@@ -55,6 +59,20 @@ class ShelfEntry:
     repo: str = ""
     revision: str = ""
     problem: str = ""
+    form: Form = "onnx"
+    since: float = 0.0
+
+    @property
+    def model(self) -> str:
+        """The profile's name of a Phi model, else its own."""
+        profile = lookup(self.name)
+        ours = profile is not None and self.name in (profile.name, profile.name + _OPENVINO)
+        return profile.name if profile is not None and ours else self.name
+
+    @property
+    def uri(self) -> str:
+        """What jobs name it by."""
+        return f"{self.form}:{self.model}"
 
 
 class Shelf:
@@ -63,11 +81,12 @@ class Shelf:
     def __init__(self, data_dir: Path) -> None:
         self.root = Path(data_dir).expanduser() / "models"
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str, form: Form = "onnx") -> Path:
         """The folder of a model.
 
         Args:
             name: Its name on the shelf, any name of a Phi model, or an absolute path of a folder.
+            form: The engine it is for.
 
         Raises:
             ModelNotFound: with the command that gets it.
@@ -80,10 +99,15 @@ class Shelf:
                     f"There is no model folder {name}.", hint="phiq models add PATH takes a local folder.", subject=name
                 )
         else:
-            found = self._locate(self.canonical(name))
+            found = self._locate(self.canonical(name, form))
             if found is None:
-                raise self._missing(name)
+                raise self._missing(name, form)
             folder = found
+        is_form = form_of(folder)
+        if is_form is not None and is_form != form:
+            raise ModelNotFound(
+                f"{name} is a model for {is_form}, not for {form}.", hint=f"Name it {is_form}:{name}", subject=name
+            )
         check_folder(folder)
         return folder
 
@@ -109,7 +133,7 @@ class Shelf:
         if not folder.is_dir():
             raise ModelNotFound(f"There is no folder {path}.", hint="phiq models add PATH", subject=str(path))
         check_folder(folder, deep=True)
-        name = self.canonical(name or folder.name)
+        name = self.canonical(name or folder.name, form_of(folder))
         taken = self._locate(name)
         if taken is not None and taken.resolve() != folder:
             raise ModelBroken(
@@ -154,15 +178,20 @@ class Shelf:
             self._manifest_path(name).unlink(missing_ok=True)
         return entry
 
-    def canonical(self, name: str) -> str:
+    def canonical(self, name: str, form: Form | None = None) -> str:
         """The name a model has on the shelf.
+
+        Args:
+            name: Any of its names.
+            form: The engine it is for; None goes by the name's end, on which OpenVINO's folders carry an ``-ov``.
 
         Raises:
             ModelNotFound: for names that are no plain file names (path tricks).
         """
         profile = lookup(name)
-        if profile is not None and not self._dropped_in(name):
-            name = profile.name
+        if profile is not None and not self._dropped_in(name, form):
+            openvino = name.lower().endswith(_OPENVINO) if form is None else form == "openvino"
+            name = profile.name + (_OPENVINO if openvino else "")
         if not _NAME.match(name):
             raise ModelNotFound(
                 f"'{name[:80]}' can't be a model's name: letters, digits, '.', '_' and '-' only.",
@@ -198,9 +227,10 @@ class Shelf:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _dropped_in(self, name: str) -> bool:
+    def _dropped_in(self, name: str, form: Form | None) -> bool:
         """Whether someone put a folder of just this name on the shelf by hand; then it is meant."""
-        return _NAME.match(name) is not None and (self.root / name).exists()
+        folder = self.root / name
+        return _NAME.match(name) is not None and folder.exists() and form_of(folder) in (form, None, *_any(form))
 
     def _entry(self, name: str) -> ShelfEntry | None:
         folder = self._locate(name)
@@ -212,13 +242,30 @@ class Shelf:
             check_folder(folder)
         except ModelBroken as error:
             problem = error.message
-        return ShelfEntry(name, folder, manifest.kind, _size(folder), manifest.repo, manifest.revision, problem)
+        form: Form = form_of(folder) or ("openvino" if name.endswith(_OPENVINO) else "onnx")
+        return ShelfEntry(
+            name,
+            folder,
+            manifest.kind,
+            _size(folder),
+            manifest.repo,
+            manifest.revision,
+            problem,
+            form,
+            self._since(name, folder),
+        )
+
+    def _since(self, name: str, folder: Path) -> float:
+        for path in (self._manifest_path(name), folder):
+            with contextlib.suppress(OSError):
+                return path.stat().st_mtime
+        return 0.0
 
     def _locate(self, name: str) -> Path | None:
         own = self.root / name
         if own.is_dir():
             # A folder without a configuration that nobody registered is not a model, it is something else.
-            return own if (own / CONFIG).exists() or self._manifest_path(name).exists() else None
+            return own if form_of(own) is not None or self._manifest_path(name).exists() else None
         manifest = self.manifest(name)
         return Path(manifest.path) if manifest is not None and manifest.kind == "linked" else None
 
@@ -249,15 +296,22 @@ class Shelf:
                 subject=str(self.root),
             ) from error
 
-    def _missing(self, name: str) -> ModelNotFound:
+    def _missing(self, name: str, form: Form = "onnx") -> ModelNotFound:
         profile = lookup(name)
-        if profile is not None and profile.onnx_repo:
+        if form == "openvino" and profile is not None:
+            known = profile.openvino_repo is not None
+            hint = f"phiq models pull openvino:{profile.name}" if known else "phiq models add PATH takes your own."
+        elif profile is not None and profile.onnx_repo:
             hint = f"phiq models pull {profile.name}"
         elif profile is not None:
             hint = f"No ONNX build of it is known; phiq models add PATH --name {profile.name} takes your own."
         else:
             hint = "phiq models list"
         return ModelNotFound(f"The model '{name[:80]}' is not on this machine.", hint=hint, subject=name[:80])
+
+
+def _any(form: Form | None) -> tuple[Form, ...]:
+    return ("onnx", "openvino") if form is None else ()
 
 
 def _children(folder: Path) -> list[Path]:

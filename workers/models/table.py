@@ -18,8 +18,8 @@ END = "<!-- /profiles -->"
 def markdown() -> str:
     """The table, with a line of sources a model."""
     lines = [
-        "| Model | Size | Context | Sees | Languages | Tool calls | Reasons | Ollama | ONNX on the hub | Licence |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| Model | Size | Context | Sees | Languages | Tools | Reasons | Ollama | ONNX | OpenVINO | Licence |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *(_row(profile) for profile in PROFILES),
         "",
         "Where the figures were read; what is not named here is marked `unverified` in the table of data and was",
@@ -78,6 +78,7 @@ def _row(profile: Profile) -> str:
         _yes(profile.reasoning),
         f"`{profile.ollama}`" if profile.ollama else "none",
         onnx,
+        f"`{profile.openvino_repo}`" if profile.openvino_repo else "none known",
         profile.licence,
     )
     return f"| {' | '.join(cells)} |"

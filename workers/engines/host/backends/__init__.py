@@ -27,6 +27,9 @@ BACKENDS: Mapping[str, BackendSpec] = MappingProxyType(
         "onnx": BackendSpec(
             "workers.engines.host.backends.onnx.load:load", "ONNX Runtime GenAI", "pip install onnxruntime-genai"
         ),
+        "openvino": BackendSpec(
+            "workers.engines.host.backends.openvino:load", "OpenVINO GenAI", "pip install 'phiq[openvino]'"
+        ),
     }
 )
 

@@ -1,0 +1,52 @@
+"""What the engines have in common whose model runs in the host's process."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from workers.engines.base import Engine, EngineStatus, EngineURI
+from workers.engines.hosted.chat import HostedChatModel, Runtime
+from workers.engines.offers import refuse_logit_bias
+from workers.jobs import GenerationOptions
+
+
+class HostedEngine(Engine):
+    """A model folder, its host, and a chat model for each job. Nothing is loaded before the first run.
+
+    Args:
+        uri: Its name.
+        runtime: The model, ready to be run.
+    """
+
+    loads_here = True
+
+    def __init__(self, uri: EngineURI, runtime: Runtime) -> None:
+        self.uri = uri
+        self._runtime = runtime
+
+    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> HostedChatModel:
+        """A chat model for one job; cheap.
+
+        Raises:
+            OptionUnsupported: for ``logit_bias``.
+        """
+        refuse_logit_bias(options, self.uri)
+        return HostedChatModel(runtime=self._runtime, interrupt=stop, behind=batch, **options.model_dump())
+
+    def status(self) -> EngineStatus:
+        """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""
+        status = self._runtime.host.status()
+        return EngineStatus(status.state, status.words())
+
+    def close(self) -> None:
+        """End the host."""
+        self._runtime.host.close()
+
+
+def cores() -> int:
+    """Cores this process may use: hyper-threads bring nothing here, and slow the others."""
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
