@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -76,10 +75,12 @@ def show(io: Io, made: Outcome) -> None:
     from workers.evals.report.outcome import shown
     from workers.evals.report.strip import strips
 
+    lower = " ↓" if io.out.is_terminal else ""
+    asked = {task: next(one.n for one in figures if one) for task, name, figures in made.rows() if name == "failed"}
     rows = [
         [
             task,
-            name,
+            name + lower * any(one is not None and one.better == "lower" for one in figures),
             *(
                 "–" if one is None else f"{shown(one.value, name)} [{shown(one.low, name)}, {shown(one.high, name)}]"  # noqa: RUF001 - a dash is meant
                 for one in figures
@@ -90,11 +91,15 @@ def show(io: Io, made: Outcome) -> None:
     ]
     io.table(["task", "measure", *(model.model for model in made.models)], rows, made.title)
     if io.out.is_terminal:
-        for line in strips(made):
+        for line in strips(made, io.out.width):
             io.text(line)
+        records = ", ".join(f"{count} {task}" for task, count in asked.items())
+        io.note(f"Records: {records}. In brackets: 95% interval. ↓: lower is better.")
     for model in made.models:
-        for code, count in model.failed.items():
-            io.note(f"{model.model}: {count} of {model.records} failed: {code}", style="yellow")
+        for failure in model.failures:
+            io.note(f"{model.model}, {failure.task}: {failure}", style="yellow")
+            if failure.hint:
+                io.note(f"  {failure.hint}")
         if model.reused:
             io.note(f"{model.model}: {model.reused} answers are from an earlier run; --fresh asks again.")
 
@@ -119,7 +124,7 @@ def _run(
     from workers.evals.corpus import corpus_of
     from workers.evals.drive import ask_all, load_corpus
     from workers.evals.metrics import measure
-    from workers.evals.report.outcome import ModelOutcome, outcome
+    from workers.evals.report.outcome import ModelOutcome, failures, outcome
     from workers.evals.report.page import page
 
     corpus = corpus_of(chosen)
@@ -135,10 +140,10 @@ def _run(
         for answer in ask_all(client, chosen, collection, model, answers):
             got[answer.id] = answer
             tell(model, len(got), len(chosen.records))
-        failed = Counter(str((one.error or {}).get("code")) for one in got.values() if one.result is None)
+        failed = failures(chosen.records, got)
         scores = measure(chosen.records, got)
         outcomes.append(
-            ModelOutcome(model=model, records=len(got), failed=dict(failed), reused=answers.reused, scores=scores)
+            ModelOutcome(model=model, records=len(got), failures=failed, reused=answers.reused, scores=scores)
         )
         kept.append(got)
     made = outcome(chosen, outcomes)

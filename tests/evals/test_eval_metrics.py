@@ -1,5 +1,7 @@
 """Figures against values worked out by hand."""
 
+from pathlib import Path
+
 import pytest
 
 from workers.evals.figures import mean, ratio
@@ -151,3 +153,30 @@ def test_a_strip_shows_value_and_interval_of_each_model():
     assert scale.endswith("1")
     assert line[len("chat: hit@1  ") :] == " " * 20 + "─" * 5 + "●" + "─" * 5 + " " * 14 + "─" * 5 + "○"
     assert legend.split() == ["●", "a", "○", "b"]
+    assert max(map(len, strips(made, 40))) <= 40
+
+
+def test_what_failed_is_told_once_with_its_reason_and_hides_no_answer_that_was_bad():
+    from workers.evals.answers import Answer
+    from workers.evals.load import About, EvalSet
+    from workers.evals.metrics import measure
+    from workers.evals.report.outcome import ModelOutcome, failures, outcome
+    from workers.evals.report.page import page
+
+    lines = [
+        RECORD.validate_python({"task": "translate", "id": str(n), "source": "A.", "target": "de"}) for n in "123456"
+    ]
+    records = [*lines, asked("7", answerable=False)]
+    error = {"code": "needs_model", "message": "Translation needs a model.", "hint": "Get one."}
+    answers = {record.id: Answer(id=record.id, asked="", seconds=9, error=error) for record in lines}
+    answers["7"] = Answer(id="7", asked="", seconds=1, result=result())
+    scores = measure(records, answers)
+    assert [one.task for one in scores.figures if one.name.startswith("seconds")] == ["chat", "chat"]
+    (failure,) = failures(records, answers)
+    assert (failure.task, failure.count, failure.of) == ("translate", 6, 6)
+    made = ModelOutcome(model="m", records=7, failures=[failure], scores=scores)
+    chosen = EvalSet("s", Path(), About(), tuple(records), "d")
+    html = page(outcome(chosen, [made]), chosen, [answers])
+    assert "6 of 6 failed: needs_model. Translation needs a model. Get one." in html
+    assert html.count("<details>") == 2
+    assert "7 <span" in html

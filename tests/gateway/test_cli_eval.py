@@ -58,7 +58,8 @@ def test_what_fails_is_counted_by_its_code(run, tmp_path):
     (folder / "translate.jsonl").write_text('{"source": "A line.", "target": "de", "reference": "Eine Zeile."}')
     done = run("eval", folder, "-m", "extractive", "-o", tmp_path / "out")
     assert done.code == 0, done.err
-    assert "1 of 1 failed: needs_model" in done.err
+    assert "extractive, translate: 1 of 1 failed: needs_model" in done.err
+    assert "phiq models pull" in done.err
     assert "needs_model" in (tmp_path / "out" / "mine.html").read_text()
 
 

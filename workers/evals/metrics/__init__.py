@@ -46,7 +46,10 @@ def measure(records: Sequence[Record], answers: dict[str, Answer]) -> Scores:
         failed = [float(answers[record.id].result is None) for record in asked]
         scores.figures += mean(task, "failed", failed, "lower")
         scores.by_record |= {record.id: -1.0 for record in asked if answers[record.id].result is None}
-        scores.figures += _seconds(task, [answers[record.id].seconds for record in asked])
+        # What failed was fast or slow for other reasons than an answer is.
+        took = [answers[record.id].seconds for record in asked if answers[record.id].result is not None]
+        if took:
+            scores.figures += _seconds(task, took)
     return scores
 
 

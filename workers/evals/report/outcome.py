@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from workers.evals.answers import Answer
 from workers.evals.figures import Figure, Scores
 from workers.evals.load import EvalSet
-from workers.evals.records import TASKS
+from workers.evals.records import TASKS, Record
+
+
+class Failure(BaseModel):
+    """Records of a task that gave no result for the same reason.
+
+    Attributes:
+        task: What was asked.
+        code: The error's code.
+        count: How many failed so.
+        of: How many were asked.
+        message: What happened, as the first of them says it.
+        hint: What to do.
+    """
+
+    task: str
+    code: str
+    count: int
+    of: int
+    message: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.of} failed: {self.code}. {self.message}".rstrip()
 
 
 class ModelOutcome(BaseModel):
@@ -18,14 +44,14 @@ class ModelOutcome(BaseModel):
     Attributes:
         model: The engine's URI.
         records: How many were asked.
-        failed: How many gave no result, by the error's code.
+        failures: What gave no result, by task and reason.
         reused: How many answers are from an earlier run.
         scores: The figures.
     """
 
     model: str
     records: int
-    failed: dict[str, int] = Field(default_factory=dict)
+    failures: list[Failure] = Field(default_factory=list)
     reused: int = 0
     scores: Scores
 
@@ -59,6 +85,27 @@ class Outcome(BaseModel):
         # One model may lack a task that another one does: the tasks stand together all the same.
         in_order = sorted(names, key=lambda pair: TASKS.index(pair[0]))
         return [(task, name, [own.get((task, name)) for own in by_model]) for task, name in in_order]
+
+
+def failures(records: Sequence[Record], answers: Mapping[str, Answer]) -> list[Failure]:
+    """What failed and why, each reason once for a task.
+
+    Args:
+        records: What was asked.
+        answers: What came, by record.
+    """
+    asked = Counter(record.task for record in records if record.id in answers)
+    found: dict[tuple[str, str], Failure] = {}
+    for record in records:
+        answer = answers.get(record.id)
+        if answer is None or answer.result is not None:
+            continue
+        error = answer.error or {}
+        code = str(error.get("code", "unknown"))
+        said = {name: str(error.get(name) or "") for name in ("message", "hint")}
+        own = Failure(task=record.task, code=code, count=0, of=asked[record.task], **said)
+        found.setdefault((record.task, code), own).count += 1
+    return sorted(found.values(), key=lambda one: (TASKS.index(one.task), -one.count))
 
 
 def outcome(chosen: EvalSet, models: list[ModelOutcome]) -> Outcome:

@@ -42,11 +42,20 @@ def page(outcome: Outcome, chosen: EvalSet, answers: Sequence[Mapping[str, Answe
 
 
 def _worst(scores: Mapping[str, float], chosen: EvalSet, answers: Mapping[str, Answer]) -> list[dict[str, str]]:
-    """The records with the lowest scores, those that failed first."""
+    """The records with the lowest scores; what failed comes first, each reason once: it would hide the answers."""
     by_id = {record.id: record for record in chosen.records}
     names = sorted(
         (name for name in scores if name in by_id and name in answers), key=lambda name: (scores[name], name)
     )
+    seen: set[tuple[str, str]] = set()
+    told = []
+    for name in names:
+        error = answers[name].error if answers[name].result is None else None
+        reason = (by_id[name].task, str((error or {}).get("code")))
+        if error is None or reason not in seen:
+            told.append(name)
+        if error is not None:
+            seen.add(reason)
     return [
         {
             "id": name,
@@ -56,7 +65,7 @@ def _worst(scores: Mapping[str, float], chosen: EvalSet, answers: Mapping[str, A
             "wanted": _short(_wanted(by_id[name])),
             "got": _short(_got(answers[name])),
         }
-        for name in names[:_WORST]
+        for name in told[:_WORST]
         if scores[name] < 1
     ]
 
