@@ -90,6 +90,20 @@ class GenerationOptions(Input):
     top_k: int | None = Field(default=None, ge=1, le=100_000)
     seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
     stop: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(default_factory=list, max_length=16)
+    min_p: Annotated[float, Since(4)] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        exclude_if=lambda least: not least,
+        description="leaves out tokens less likely than this share of the likeliest one's; 0: none",
+    )
+    repetition_penalty: Annotated[float, Since(4)] = Field(
+        default=1.0,
+        ge=0.5,
+        le=2.0,
+        exclude_if=lambda penalty: penalty == 1.0,
+        description="above 1 makes tokens less likely that stand in the prompt or the answer already",
+    )
     logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,7}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
         default_factory=dict,
         max_length=1024,
@@ -251,6 +265,7 @@ def version_of(job: Job) -> int:
     """The record's version that a job needs: 1 where every version of phiq can read it."""
     used = [since for name, since in SINCE.items() if getattr(job, name) != type(job).model_fields[name].default]
     late = [since for name, since, unused in _late_fields(type(job.input)) if getattr(job.input, name) != unused]
+    late += [since for name, since, unused in _late_fields(GenerationOptions) if getattr(job.options, name) != unused]
     verbatim = isinstance(job, ChatJob) and job.input.verbatim
     return max([1, *used, *late, *([3] if verbatim or job.options.logit_bias else [])])
 

@@ -53,6 +53,19 @@ GENERATION: dict[str, Any] = {
         int | None,
         typer.Option("--top-k", help="Sample from this many of the likeliest.", min=1, rich_help_panel=_GENERATION),
     ],
+    "min_p": Annotated[
+        float | None,
+        typer.Option(
+            help="Leave out what is less likely than this share of the likeliest.",
+            min=0,
+            max=1,
+            rich_help_panel=_GENERATION,
+        ),
+    ],
+    "repetition_penalty": Annotated[
+        float | None,
+        typer.Option(help="Above 1: say again less of what was said.", min=0.5, max=2, rich_help_panel=_GENERATION),
+    ],
     "seed": Annotated[
         int | None, typer.Option(help="The same seed, the same answer.", min=0, rich_help_panel=_GENERATION)
     ],

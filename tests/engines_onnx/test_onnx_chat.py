@@ -289,3 +289,10 @@ def test_several_threads_take_turns_and_each_gets_its_own_words(chat):
     for thread in threads:
         thread.join(60)
     assert [results[index] for index in range(len(prompts))] == alone
+
+
+def test_a_penalty_for_repetition_and_min_p_reach_the_sampler(chat):
+    greedy = chat(max_tokens=60).invoke("the customer").content
+    assert chat(max_tokens=60, repetition_penalty=1.8).invoke("the customer").content != greedy
+    assert chat(max_tokens=60, temperature=2.0, min_p=1.0).invoke("the customer").content == greedy
+    assert chat(max_tokens=60, min_p=1.0).invoke("the customer").content == greedy

@@ -11,6 +11,7 @@ from workers.engines.host.backends.genai import GenAI
 from workers.engines.host.backends.onnx import load as onnx_load
 from workers.engines.host.backends.onnx.graph import NotDrivable
 from workers.engines.host.backends.onnx.loop import Loop
+from workers.engines.host.backends.onnx.sampling import pick
 from workers.engines.host.protocol import Cancelled, Delta, Done, Failed, LoadSpec, Prefilled, Request, Waiting
 from workers.engines.host.scheduler import Scheduler
 
@@ -301,3 +302,37 @@ def test_a_graph_that_the_loop_can_not_drive_runs_alone_and_says_why(tiny, monke
     backend = loop(tiny)
     assert isinstance(backend, GenAI)
     assert backend.note == "one run at a time: its inputs differ"
+
+
+def test_each_option_of_sampling_does_what_it_says():
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
+
+    def drawn(**options):
+        request = Request(tokens=(0,), max_tokens=1, **{"temperature": 1.0, **options})
+        return {pick(logits, replace(request, seed=seed), [0], 0) for seed in range(200)}
+
+    assert drawn(temperature=0.0) == {0}
+    assert drawn() == {0, 1, 2, 3}
+    assert drawn(top_k=2) == {0, 1}
+    assert drawn(top_p=0.79) == {0, 1}
+    assert drawn(top_p=1e-6) == {0}
+    assert drawn(min_p=0.2) == {0, 1, 2}
+    assert drawn(top_k=3, min_p=0.5) == {0, 1}
+    assert drawn(temperature=0.01) == {0}
+    assert drawn(temperature=5.0, top_k=10) == {0, 1, 2, 3}
+    positive = np.array([2.0, 1.5, 0.0, -1.0], np.float32)
+    again = Request(tokens=(0,), max_tokens=1, repetition_penalty=1.5)
+    assert pick(positive, again, [0], 0) == 1
+    assert pick(positive, again, [0, 1], 0) == 0
+    assert pick(-positive[::-1], again, [0], 0) == 0
+
+
+def test_shares_of_draws_are_those_of_the_model():
+    logits = np.log(np.array([0.6, 0.3, 0.1], np.float32))
+    draws = [
+        pick(logits, Request(tokens=(0,), max_tokens=1, temperature=1.0, seed=seed), [0], place)
+        for seed in range(60)
+        for place in range(50)
+    ]
+    shares = np.bincount(draws) / len(draws)
+    assert np.abs(shares - [0.6, 0.3, 0.1]).max() < 0.03

@@ -43,7 +43,7 @@ from agents.errors import ContextOverflow, Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError
 from workers.engines import fake_faithful, fake_tools
 from workers.engines.base import Engine, EngineStatus, EngineURI
-from workers.engines.offers import refuse_logit_bias
+from workers.engines.offers import refuse_logit_bias, refuse_options
 from workers.errors import (
     EngineDown,
     EngineLost,
@@ -277,6 +277,7 @@ class FakeEngine(Engine):
         """A model that follows the URI's script."""
         del batch  # each run is on its own here
         refuse_logit_bias(options, self.uri)
+        refuse_options(options, self.uri, "min_p", "repetition_penalty")
         room = options.max_tokens or max(1, self.script.context // 4)
         return FakeChatModel(
             model=str(self.uri),

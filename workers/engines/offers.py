@@ -50,6 +50,17 @@ def check_languages(asked: TranslateInput, uri: EngineURI) -> None:
         raise _cannot(uri, option, f"was not made for {language_name(wanted)}. Its languages: {names}", hint)
 
 
+def refuse_options(options: GenerationOptions, uri: EngineURI, *names: str) -> None:
+    """For engines that have no such options.
+
+    Raises:
+        OptionUnsupported: naming one that is used.
+    """
+    for name in names:
+        if getattr(options, name) != GenerationOptions.model_fields[name].get_default(call_default_factory=True):
+            raise _cannot(uri, name, f"can't be given a {name}", f"Leave {name} out, or use another engine.")
+
+
 def refuse_logit_bias(options: GenerationOptions, uri: EngineURI) -> None:
     """For engines that have no such thing.
 

@@ -24,7 +24,7 @@ from agents.errors import ContextOverflow
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor
 from workers.engines.markers import note_of
-from workers.engines.offers import refuse_logit_bias
+from workers.engines.offers import refuse_logit_bias, refuse_options
 from workers.engines.ollama_api import ModelFacts, OllamaAPI
 from workers.engines.prompt import Budget, check_images, count, disarm
 from workers.engines.remote import guarded
@@ -193,12 +193,13 @@ class OllamaEngine(Engine):
         """A chat model for one job; asks the server what the model can do.
 
         Raises:
-            OptionUnsupported: for ``logit_bias``, which its protocol does not have.
+            OptionUnsupported: for ``logit_bias`` and ``min_p``, which its client does not have.
             ModelNotFound: with the exact pull command.
             EngineDown, EngineTimeout, EngineProtocolError: as the names say.
         """
         del batch  # the server knows no order of ours
         refuse_logit_bias(options, self.uri)
+        refuse_options(options, self.uri, "min_p")
         facts = self._show(stop)
         profile = lookup(self.uri.name)
         known = [limit for limit in (facts.context, profile.context if profile else 0) if limit]
@@ -214,6 +215,7 @@ class OllamaEngine(Engine):
             temperature=options.temperature if options.temperature is not None else sampling.temperature,
             top_p=options.top_p if options.top_p is not None else sampling.top_p,
             top_k=options.top_k if options.top_k is not None else sampling.top_k,
+            repeat_penalty=options.repetition_penalty if options.repetition_penalty != 1.0 else None,
             seed=options.seed,
             num_ctx=budget.context,
             reasoning=True if can is not None and "thinking" in can else None,

@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor, tokens_of
 from workers.engines.markers import note_of
+from workers.engines.offers import refuse_options
 from workers.engines.openai_api import Completions
 from workers.engines.presets import PRESETS, key_variable
 from workers.engines.prompt import Budget, check_images, count, disarm
@@ -192,9 +193,10 @@ class OpenAIEngine(Engine):
         """A chat model for one job; nothing is asked of the server yet.
 
         Raises:
-            OptionUnsupported: for ``top_k``, which the protocol does not have.
+            OptionUnsupported: for ``top_k``, ``min_p`` and ``repetition_penalty``, which the protocol does not have.
         """
         del batch  # the server knows no order of ours
+        refuse_options(options, self.uri, "min_p", "repetition_penalty")
         if options.top_k is not None:
             raise OptionUnsupported(
                 "The openai engine can't honour top_k: its protocol has no such option.",

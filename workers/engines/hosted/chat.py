@@ -69,6 +69,8 @@ class HostedChatModel(BaseChatModel):
     max_tokens: int | None = None
     top_p: float | None = None
     top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
     seed: int | None = None
     stop: list[str] | None = None
     streaming: bool = False

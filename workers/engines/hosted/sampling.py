@@ -49,12 +49,12 @@ def make_request(
 ) -> Request:
     """The run for a prompt.
 
-    Greedy when the temperature is 0. With no temperature but top-p or top-k, it is the profile's, or 1.
+    Greedy when the temperature is 0. With no temperature but top-p, top-k or min-p, it is the profile's, or 1.
     """
     temperature = options.temperature
     if temperature is None:
         temperature = default.temperature or 0.0
-        if temperature == 0 and (options.top_p is not None or options.top_k is not None):
+        if temperature == 0 and (options.top_p is not None or options.top_k is not None or options.min_p > 0):
             temperature = 1.0
     top_p = options.top_p if options.top_p is not None else default.top_p
     top_k = options.top_k if options.top_k is not None else default.top_k
@@ -67,6 +67,8 @@ def make_request(
         top_p=top_p if top_p is not None else 1.0,
         # More than the vocabulary means all of it, and the library refuses it.
         top_k=min(top_k or 0, vocabulary),
+        min_p=options.min_p,
+        repetition_penalty=options.repetition_penalty,
         # The library takes 31 bits; folding keeps equal seeds equal.
         seed=seed % _SEEDS,
     )

@@ -16,6 +16,10 @@ CHUNK = 64
 """Prompt tokens read in one call: the longest a cancel waits before the first token."""
 
 
+class Unsupported(Exception):
+    """What a request asks for and the library can't do."""
+
+
 class GenAI:
     """A model with one slot.
 
@@ -48,7 +52,8 @@ class GenAI:
         """Take the one slot.
 
         Raises:
-            RuntimeError: the library's.
+            Unsupported: it asks for what the library has not.
+        RuntimeError: the library's.
         """
         self._row = _Row(request, self._generator(request))
 
@@ -88,7 +93,10 @@ class GenAI:
             # As much as this run can need and no more: the cache is allocated for it.
             "max_length": len(request.tokens) + request.max_tokens,
             "do_sample": request.temperature > 0,
+            "repetition_penalty": request.repetition_penalty,
         }
+        if request.min_p > 0:
+            raise Unsupported("min_p is no option of this library")
         if request.temperature > 0:
             search |= {
                 "temperature": request.temperature,
