@@ -99,6 +99,9 @@ def test_every_door_gives_the_same_text_and_evidence(
     assert evidence(next(chunk.phiq for chunk in reversed(chunks) if hasattr(chunk, "phiq"))) == wanted
     response = client.responses.create(model=model, input=question, extra_body=own)
     assert (response.output_text, evidence(response.phiq)) == (result["text"], wanted)
+    *_, last = client.responses.create(model=model, input=question, extra_body=own, stream=True)
+    assert (last.type, last.response.output_text) == ("response.completed", result["text"])
+    assert evidence(last.response.phiq) == wanted
 
 
 ORDERS = [
@@ -117,19 +120,31 @@ def page(order: str) -> bytes:
     return (
         f"<html><head><title>Resetting</title></head><body><h1>Resetting the heater</h1><p>To reset the heater, press "
         f"the green lever for eight seconds until it clicks.</p><p>{order}</p>"
-        f'<p style="display:none">{order}</p></body></html>'
+        f'<p style="display:none">UNSEEN {order}</p></body></html>'
     ).encode()
+
+
+def pdf(order: str) -> bytes:
+    from fpdf import FPDF
+
+    made = FPDF()
+    made.add_page()
+    made.set_font("Helvetica", size=11)
+    made.multi_cell(0, 6, f"Resetting the boiler\n\nTo reset the boiler, turn the red knob twice.\n\n{order}")
+    return bytes(made.output())
 
 
 @pytest.mark.parametrize("model", ["extractive", "fake:faithful"])
 def test_orders_in_documents_change_no_role_tool_or_citation(gateway: Any, worker: Any, model: str) -> None:
     name = f"c{secrets.token_hex(4)}"
     pages = [(f"page-{number}.html", page(order.replace("<", "&lt;"))) for number, order in enumerate(ORDERS)]
+    pages.append(("boiler.pdf", pdf(ORDERS[0])))
     ingest(gateway, name, [{"source": one, **gateway.service.attach((one, data)).model_dump()} for one, data in pages])
     result = ask(gateway, "How do I reset the heater?", name, model)["result"]
     assert result["band"] == "answered"
     assert "eight seconds" in result["text"]
     assert "PWNED" not in result["text"]
+    assert not [passage for passage in result["passages"] if "UNSEEN" in passage["text"]]
     assert not result.get("tool_calls")
     sources = {one for one, _ in pages}
     passages = {passage["id"]: passage for passage in result["passages"]}
