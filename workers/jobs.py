@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agents.contract import (
     ChatInput,
@@ -120,12 +120,20 @@ Origin = Annotated[str, Field(pattern=r"^[a-z]{1,16}/[A-Za-z0-9._@:+-]{1,64}(/[A
 Trace = Annotated[str, Field(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
 
 
+def _joined(model: object) -> object:
+    """A list of engines in the form that records have."""
+    if isinstance(model, list) and model and all(isinstance(one, str) for one in model):
+        return ",".join(model)
+    return model
+
+
 class JobBase(Input):
     """What every kind of job has in common."""
 
-    model: str | None = Field(
+    model: Annotated[str | None, BeforeValidator(_joined)] = Field(
         default=None,
-        description="engine URI such as extractive, onnx:phi-3.5-mini, ollama:phi3.5; None: the worker's default",
+        description="engine URI such as extractive, onnx:phi-3.5-mini, ollama:phi3.5; several, as a list or with "
+        "commas between: the next takes over when one is down; None: the worker's default",
     )
     options: GenerationOptions = GenerationOptions()
     lane: Lane = Lane.INTERACTIVE
@@ -267,7 +275,8 @@ def version_of(job: Job) -> int:
     late = [since for name, since, unused in _late_fields(type(job.input)) if getattr(job.input, name) != unused]
     late += [since for name, since, unused in _late_fields(GenerationOptions) if getattr(job.options, name) != unused]
     verbatim = isinstance(job, ChatJob) and job.input.verbatim
-    return max([1, *used, *late, *([3] if verbatim or job.options.logit_bias else [])])
+    several = "," in (job.model or "")
+    return max([1, *used, *late, *([3] if verbatim or job.options.logit_bias else []), *([4] if several else [])])
 
 
 @cache

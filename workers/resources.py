@@ -31,6 +31,7 @@ class Resources:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._digests: dict[str, str] = {}
         self._opening = threading.Lock()
         self._embedding = threading.Lock()
         self._registry: Registry | None = None
@@ -150,6 +151,16 @@ class Resources:
         if registry is None:
             return {}
         return {uri: engine.status().state for uri, engine in registry.engines().items()}
+
+    def digest(self, uri: EngineURI) -> str:
+        """The SHA-256 over the hashes of a model's files on the shelf; empty where they are not known."""
+        if uri.scheme not in ("onnx", "openvino"):
+            return ""
+        from workers.models.shelf import Shelf
+
+        if uri.name not in self._digests:
+            self._digests[uri.name] = Shelf(self._settings.data_dir).digest(uri.name)
+        return self._digests[uri.name]
 
     def loads_first(self, uri: EngineURI) -> bool:
         """Whether a run on this engine has to wait until its model is loaded: minutes, with a big one."""

@@ -17,6 +17,7 @@ from agents.contract import (
     DescribeRequest,
     EmbedResult,
     IngestResult,
+    Moved,
     Picture,
     Progress,
     Result,
@@ -26,6 +27,7 @@ from agents.errors import Interrupted, NeedsModel
 from workers.collection_lock import collection_lock
 from workers.engines.base import EngineURI
 from workers.engines.offers import check_languages, check_offers
+from workers.engines.route import CANNOT, MOVES, Breakers, Passed, fault, order, parse_route
 from workers.errors import OptionUnsupported
 from workers.ingest_reports import IngestReports
 from workers.jobs import (
@@ -33,6 +35,7 @@ from workers.jobs import (
     CompleteJob,
     DescribeJob,
     EmbedJob,
+    GenerationOptions,
     IngestJob,
     Job,
     Lane,
@@ -62,6 +65,7 @@ class Runner:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._have = Resources(settings)
+        self._breakers = Breakers()
 
     def run(self, job: Job, stop: threading.Event, checkpoints: Checkpoints | None = None) -> Iterator[Chunk]:
         """Run a job, yielding chunks; the last one carries the result.
@@ -70,15 +74,61 @@ class Runner:
             Interrupted: ``stop`` was set.
             PhiqError: whatever keeps the job from being done.
         """
-        uri = EngineURI.parse(job.model or self._settings.model)
-        notes: list[str] = []
+        route = parse_route(job.model or self._settings.model)
+        if len(route) == 1 or isinstance(job, EmbedJob | SearchJob | IngestJob):
+            yield from self._run(job, route[0], stop, checkpoints, ())
+            return
+        passed: list[Passed] = []
+        for uri, blocked in order(route, self._breakers):
+            if blocked is not None:
+                passed.append(Passed(uri, blocked))
+                continue
+            begun = False
+            try:
+                for chunk in self._run(job, uri, stop, checkpoints, tuple(passed)):
+                    begun = begun or bool(chunk.delta) or chunk.result is not None
+                    if begun:
+                        self._breakers.worked(uri)
+                    yield chunk
+            except MOVES as error:
+                self._breakers.failed(uri, error)
+                if begun:
+                    raise  # text of it was shown: the next attempt begins anew, with another engine
+                passed.append(Passed(uri, error))
+            except CANNOT as error:
+                if not passed:
+                    raise
+                passed.append(Passed(uri, error))
+            else:
+                return
+            finally:
+                self._breakers.left(uri)
+        raise fault(passed)
+
+    def _run(
+        self,
+        job: Job,
+        uri: EngineURI,
+        stop: threading.Event,
+        checkpoints: Checkpoints | None,
+        passed: tuple[Passed, ...],
+    ) -> Iterator[Chunk]:
+        """Run a job on one engine; ``passed`` are those that should have done it."""
+        notes = [
+            f"{one.uri} was passed over ({one.error.code}: {one.error.message}) {uri} did this instead."
+            for one in passed
+        ]
+        if passed and uri.scheme == "extractive":
+            # They say how to generate; what stands in for a model generates nothing.
+            job = job.model_copy(update={"options": GenerationOptions()})
         for chunk in self._chunks(job, uri, stop, checkpoints, notes):
             if stop.is_set():
                 raise Interrupted
             if chunk.result is not None:
                 signed = self._signed(chunk.result, job, uri)
-                noted = signed.model_copy(update={"notes": [*signed.notes, *notes]})
-                chunk = chunk.model_copy(update={"result": noted})
+                moved = [Moved(model=str(one.uri), code=one.error.code, message=one.error.message) for one in passed]
+                update = {"notes": [*signed.notes, *notes], "moved": moved}
+                chunk = chunk.model_copy(update={"result": signed.model_copy(update=update)})
             yield chunk
         if stop.is_set():
             raise Interrupted
@@ -307,4 +357,4 @@ class Runner:
         """The result with who made it: the embedder for what needs no model, else the engine."""
         if job.kind in ("embed", "search", "ingest"):
             return result.model_copy(update={"engine": "embedder", "model": self._have.embedder.name})
-        return result.model_copy(update={"engine": uri.scheme, "model": uri.name})
+        return result.model_copy(update={"engine": uri.scheme, "model": uri.name, "digest": self._have.digest(uri)})

@@ -97,14 +97,18 @@ class Service(Operations):
         if "tenant" not in job.model_fields_set:
             job = job.model_copy(update={"tenant": self.settings.tenant})
         model = "extractive" if job.kind in _NO_MODEL else job.model or default_model(self.settings)
-        self._registry.check(model)
+        route = self._registry.check_route(model)
+        if len(route) > 1 and job.kind not in _NO_MODEL:
+            # In the job too, so that its record says which version of phiq can run it.
+            model = ",".join(map(str, route))
+            job = job.model_copy(update={"model": model})
         if job.webhook is not None:
             self.webhooks.get(job.tenant, job.webhook)
         facts = {"phiq.job.kind": job.kind, "phiq.job.model": model, "phiq.tenant": job.tenant}
         with tracing.span("submit", "producer", job.trace, facts) as span:
             if span.traceparent:
                 job = job.model_copy(update={"trace": span.traceparent})
-            record = self.ledger.submit(job, model=model, capability=capability(job, model), job_id=job_id)
+            record = self.ledger.submit(job, model=model, capability=capability(job, str(route[0])), job_id=job_id)
             span.set({"phiq.job.id": record.id})
             note(job=record.id)
             return record

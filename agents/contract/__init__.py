@@ -4,7 +4,7 @@ Every agent is a LangChain runnable from an input to a stream of :class:`Chunk`.
 the sum carries the whole text and the result.
 """
 
-from agents.contract.base import Attachment, Chunk, Input, Progress, Result, Since, Text, Usage, unused
+from agents.contract.base import Attachment, Chunk, Input, Moved, Progress, Result, Since, Text, Usage, unused
 from agents.contract.chat import ChatInput, ChatResult, Citation, Message, ResponseFormat, Tool, ToolCall, ToolName
 from agents.contract.describe import (
     ALT_TEXT,
@@ -57,6 +57,7 @@ __all__ = [
     "Input",
     "MaskedPicture",
     "Message",
+    "Moved",
     "Picture",
     "PictureFields",
     "PictureText",

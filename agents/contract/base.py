@@ -55,11 +55,20 @@ class Usage(Frozen):
         )
 
 
+class Moved(Frozen):
+    """An engine that should have done a job and could not: its URI, and the error's code and words."""
+
+    model: str
+    code: str
+    message: str
+
+
 class Result(BaseModel):
     """What every result says: who made it, at what cost, and what a reader must know.
 
     ``engine`` is the scheme (``extractive``, ``onnx``, ``ollama``…), ``model`` the name behind it.
-    ``notes`` are sentences for people: what was left out, broken or could not be checked.
+    ``notes`` are sentences for people: what was left out, broken or could not be checked. ``digest`` is the SHA-256 of
+    the model's files where they are known; ``moved`` are engines of the job's list that could not do it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -69,6 +78,8 @@ class Result(BaseModel):
     usage: Usage = Usage()
     finish_reason: Literal["stop", "length", "abstained", "tool_calls"] = "stop"
     notes: list[str] = Field(default_factory=list)
+    digest: str = Field(default="", exclude_if=unused)
+    moved: list[Moved] = Field(default_factory=list, exclude_if=unused)
 
     def attached(self) -> list[Attachment]:
         """What the result needs in the content store."""

@@ -33,7 +33,10 @@ MODEL: dict[str, Any] = {
     "model": Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="extractive, onnx:NAME, ollama:NAME, openai:NAME.", rich_help_panel=_GENERATION
+            "--model",
+            "-m",
+            help="extractive, onnx:NAME, ollama:NAME, openai:NAME…; with commas between: the next when one is down.",
+            rich_help_panel=_GENERATION,
         ),
     ],
 }

@@ -75,20 +75,21 @@ def show(model: str, service: ServiceDep, who: Reader) -> Model:  # noqa: ARG001
 def known(service: Service) -> dict[str, Model]:
     """The models by their ids."""
     from workers.connections import default_model
+    from workers.engines.route import parse_route
     from workers.models.profiles import lookup
 
     settings = service.settings
-    default = default_model(settings)
+    route = parse_route(default_model(settings))
     found: dict[str, Model] = {}
     workers = service.workers()
     hosted = [uri for worker in workers for uri in (*worker.hosts, *worker.loading)]
-    for uri in dict.fromkeys(["extractive", default, *_local(service), *sorted(hosted)]):
+    for uri in dict.fromkeys(["extractive", *map(str, route), *_local(service), *sorted(hosted)]):
         scheme, _, name = uri.partition(":")
         profile = lookup(name) if name else None
         found[uri] = Model(
             id=uri,
             owned_by="phiq" if uri == "extractive" else scheme,
-            default=uri == default,
+            default=uri == str(route[0]),
             title="Extractive: no generative model" if uri == "extractive" else profile.title if profile else "",
             context=profile.context if profile else None,
             vision=profile.vision if profile else None,

@@ -183,3 +183,11 @@ def say() -> Any:
             return Reply(status, [json.dumps(value).encode()], {"Content-Type": "application/json", **headers})
 
     return Say
+
+
+@pytest.fixture
+def other_server() -> Iterator[ModelServer]:
+    """A second one, for what takes over."""
+    made = ModelServer()
+    yield made
+    made.close()

@@ -328,3 +328,12 @@ def test_the_client_cancels(stack: Any) -> None:
         break
     with pytest.raises(JobCancelled):
         job.result(timeout=30)
+
+
+def test_another_engine_takes_over_where_one_is_down(run: Run) -> None:
+    done = run("complete", "one two three", "--model", "llamacpp:nobody,fake:echo", "--json")
+    assert done.code == 0, done.err
+    result = done.json["result"]
+    assert (result["text"], result["engine"]) == ("one two three", "fake")
+    assert [(one["model"], one["code"]) for one in result["moved"]] == [("llamacpp:nobody", "engine_down")]
+    assert len(run("jobs", "show", done.json["id"], "--json").json["attempts"]) == 1

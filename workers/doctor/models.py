@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from workers.doctor.check import Check, fail, ok, warn
+from workers.engines.route import parse_route
 from workers.models.folder import Form
 from workers.models.shelf import Shelf
 from workers.settings import Settings
@@ -54,7 +55,7 @@ def onnx_engine(settings: Settings) -> list[Check]:
     except (ImportError, OSError) as error:
         fix = "pip install --force-reinstall onnxruntime-genai"
         message = f"onnxruntime-genai can't be loaded: {error}"
-        needed = settings.model.startswith("onnx:")
+        needed = any(uri.scheme == "onnx" for uri in parse_route(settings.model))
         return [fail("onnx engine", message, fix) if needed else warn("onnx engine", message, fix)]
     return [ok("onnx engine", f"onnxruntime-genai {onnxruntime_genai.__version__}")]
 
@@ -91,12 +92,13 @@ def default_model(settings: Settings) -> list[Check]:
 
     registry = Registry(settings)
     try:
-        uri = registry.check(settings.model)
+        route = registry.check_route(settings.model)
     finally:
         registry.close()
-    if uri.scheme in ("onnx", "openvino"):
-        Shelf(settings.data_dir.expanduser()).path(uri.name, cast("Form", uri.scheme))
-    if uri.scheme == "extractive":
+    for uri in route:
+        if uri.scheme in ("onnx", "openvino"):
+            Shelf(settings.data_dir.expanduser()).path(uri.name, cast("Form", uri.scheme))
+    if route[0].scheme == "extractive":
         message = "extractive: sentences are picked, none are written; translate and complete need a model"
         return [ok("default model", message, "PHIQ_MODEL=onnx:phi-3.5-mini once that is pulled")]
     return [ok("default model", settings.model)]

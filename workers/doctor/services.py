@@ -5,6 +5,7 @@ from __future__ import annotations
 from knowledge.errors import PhiqError
 from workers import connections
 from workers.doctor.check import Check, fail, ok, warn
+from workers.engines.route import parse_route
 from workers.errors import NotRunning
 from workers.settings import Settings
 
@@ -100,7 +101,7 @@ def ollama(settings: Settings) -> list[Check]:
     """Whether Ollama runs and has a Phi; only a finding when the default model is one of its."""
     import httpx
 
-    needed = settings.model.startswith("ollama:")
+    named = [uri.name for uri in parse_route(settings.model) if uri.scheme == "ollama"]
     try:
         with httpx.Client(timeout=_SECONDS, trust_env=False) as client:
             answer = client.get(f"{settings.ollama_url.rstrip('/')}/api/tags")
@@ -108,15 +109,14 @@ def ollama(settings: Settings) -> list[Check]:
             names = [str(model["name"]) for model in answer.json()["models"]]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
         message = f"It does not answer at {settings.ollama_url}"
-        if needed:
+        if named:
             return [fail("ollama", f"{message}, and {settings.model} needs it.", "ollama serve")]
         return [ok("ollama", f"{message}; only ollama:… models need it")]
     from workers.models.profiles import lookup
 
     phis = [name for name in names if lookup(name)]
-    if needed and not _has(names, settings.model.removeprefix("ollama:")):
-        name = settings.model.removeprefix("ollama:")
-        return [fail("ollama", f"It runs and does not have {name}.", f"ollama pull {name}")]
+    if missing := [name for name in named if not _has(names, name)]:
+        return [fail("ollama", f"It runs and does not have {name}.", f"ollama pull {name}") for name in missing]
     if not phis:
         return [ok("ollama", f"It runs at {settings.ollama_url} and has no Phi model", "ollama pull phi3.5")]
     return [ok("ollama", f"It runs at {settings.ollama_url} and has {', '.join(phis)}")]

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from knowledge.errors import PhiqError
 from workers.engines.base import Engine, EngineURI
 from workers.engines.presets import PRESETS, url_variable
+from workers.engines.route import parse_route
 from workers.errors import EngineDown, EngineNotInstalled, EngineRefused, EngineUnknown, SettingsInvalid
 from workers.models.folder import Form
 from workers.models.shelf import Shelf
@@ -101,6 +102,14 @@ class Registry:
                 )
             self._check_address(uri, url_variable(parsed.scheme), address)
         return parsed
+
+    def check_route(self, model: str) -> tuple[EngineURI, ...]:
+        """The engines that a job's model names, in order; each could be used here.
+
+        Raises:
+            PhiqError: what `check` raises of any of them.
+        """
+        return tuple(self.check(str(uri)) for uri in parse_route(model))
 
     def get(self, uri: str) -> Engine:
         """The engine behind a URI.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -231,6 +232,17 @@ class Shelf:
         """Whether someone put a folder of just this name on the shelf by hand; then it is meant."""
         folder = self.root / name
         return _NAME.match(name) is not None and folder.exists() and form_of(folder) in (form, None, *_any(form))
+
+    def digest(self, name: str) -> str:
+        """The SHA-256 over the names and hashes of a pulled model's files; empty where they are not known."""
+        if Path(name).is_absolute():
+            return ""
+        manifest = self.manifest(self.canonical(name))
+        files = manifest.files if manifest is not None else None
+        if not files or not all(sha for _, sha in files.values()):
+            return ""
+        lines = "".join(f"{sha}  {file}\n" for file, (_, sha) in sorted(files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def _entry(self, name: str) -> ShelfEntry | None:
         folder = self._locate(name)

@@ -236,7 +236,7 @@ class Schedules:
     def _check_model(self, model: str | None) -> None:
         from workers.engines.registry import Registry
 
-        Registry(self._service.settings).check(model or default_model(self._service.settings))
+        Registry(self._service.settings).check_route(model or default_model(self._service.settings))
 
     def _did(self, what: _Did, schedule: Schedule) -> None:
         self._service.access.audit.did(what, f"schedule {schedule.name}", tenant=schedule.tenant)
