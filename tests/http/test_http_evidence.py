@@ -42,9 +42,9 @@ def collection(gateway: Any, worker: Any) -> str:
     return name
 
 
-def ingest(gateway: Any, collection: str, files: list[dict[str, Any]]) -> None:
-    record = gateway.service.submit(parse_job({"kind": "ingest", "input": {"files": files, "collection": collection}}))
-    ended = gateway.service.wait(record.id, timeout=60)
+def ingest(gateway: Any, collection: str, files: list[dict[str, Any]], tenant: str = "default") -> None:
+    job = {"kind": "ingest", "tenant": tenant, "input": {"files": files, "collection": collection}}
+    ended = gateway.service.wait(gateway.service.submit(parse_job(job)).id, 60, tenant)
     assert ended.state == "succeeded", ended.error
 
 
@@ -140,6 +140,9 @@ def test_orders_in_documents_change_no_role_tool_or_citation(gateway: Any, worke
     pages = [(f"page-{number}.html", page(order.replace("<", "&lt;"))) for number, order in enumerate(ORDERS)]
     pages.append(("boiler.pdf", pdf(ORDERS[0])))
     ingest(gateway, name, [{"source": one, **gateway.service.attach((one, data)).model_dump()} for one, data in pages])
+    # A collection of the same name, of the tenant whose documents one of the orders asks for.
+    other = gateway.service.attach(("other.html", page("The heater of the other tenant.")))
+    ingest(gateway, name, [{"source": "other.html", **other.model_dump()}], tenant="other")
     result = ask(gateway, "How do I reset the heater?", name, model)["result"]
     assert result["band"] == "answered"
     assert "eight seconds" in result["text"]
@@ -147,6 +150,7 @@ def test_orders_in_documents_change_no_role_tool_or_citation(gateway: Any, worke
     assert not [passage for passage in result["passages"] if "UNSEEN" in passage["text"]]
     assert not result.get("tool_calls")
     sources = {one for one, _ in pages}
+    assert {passage["source"] for passage in result["passages"]} <= sources
     passages = {passage["id"]: passage for passage in result["passages"]}
     assert result["citations"]
     for one in result["citations"]:
