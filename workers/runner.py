@@ -114,8 +114,9 @@ class Runner:
         passed: tuple[Passed, ...],
     ) -> Iterator[Chunk]:
         """Run a job on one engine; ``passed`` are those that should have done it."""
+        passed = tuple(one for one in passed if one.uri != uri)  # when all were passed over the first is asked anyway
         notes = [
-            f"{one.uri} was passed over ({one.error.code}: {one.error.message}) {uri} did this instead."
+            f"{one.uri} was passed over ({one.error.code}: {one.error.message.rstrip('.')}); {uri} did this instead."
             for one in passed
         ]
         if passed and uri.scheme == "extractive":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -59,8 +59,7 @@ def evaluate(
     known = "" if Path(name).is_dir() else name
     chosen = load_set(find_set(name, settings().data_dir / "evals"), known, limit, task or ())
     folder = out or Path("eval-results") / chosen.name
-    with _private() if here else nullcontext(), _progress(io) as tell:
-        client = connect()
+    with _private() if here else nullcontext(), _progress(io) as tell, closing(connect()) as client:
         _say_if_nobody_works(io, client)
         made, page = _run(client, chosen, model or [settings().model], folder, tell, fresh=fresh, keep=keep)
     if io.json:
