@@ -169,6 +169,10 @@ class Resources:
         engine = self.registry.get(str(uri))
         return engine.loads_here and engine.status().state in ("idle", "loading")
 
+    def line(self, uri: EngineURI, *, batch: bool) -> str:
+        """What a run on this engine would wait for now, for people; empty: nothing."""
+        return "" if uri.scheme == "extractive" else self.registry.get(str(uri)).line(batch=batch)
+
     def close(self) -> None:
         """End the engines and connections; safe to call twice."""
         if self._registry is not None:

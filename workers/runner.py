@@ -170,6 +170,8 @@ class Runner:
                     chain, value = self._chain(job, uri, stop, checkpoints, notes)
                     if self._have.loads_first(uri):
                         yield Chunk(progress=Progress(done=0, note=f"loading {uri}"))
+                    elif line := self._have.line(uri, batch=job.lane is Lane.BATCH):
+                        yield Chunk(progress=Progress(done=0, note=f"waiting for {uri}: {line}"))
                     yield from chain.stream(value)
 
     def _chain(

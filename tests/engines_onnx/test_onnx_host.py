@@ -93,18 +93,31 @@ def test_a_child_killed_between_runs_costs_none(host, stop, wait_until):
 def test_runs_in_line_survive_the_death_of_those_before(single, stop, wait_until):
     stream = single.generate(LONG, stop)
     next(stream)
+    assert single.line(batch=True) == "1 in line"
     results: list[object] = []
     places: list[Waiting] = []
     waiter = threading.Thread(target=lambda: results.extend(single.generate(SHORT, stop, told=places.append)))
     waiter.start()
     wait_until(lambda: single.status().waiting, 10, "a run in line")
     assert single.status().words() == "sessions of 4096 tokens together; 1 of 1 slots used; 1 waiting"
+    assert single.line(batch=True) == "2 in line"
     os.kill(single.status().pid, signal.SIGKILL)
     with pytest.raises(EngineLost):
         list(stream)
     waiter.join(20)
     assert isinstance(results[-1], Done)
     assert {wait.place for wait in places} == {1}
+
+
+def test_batch_runs_hold_up_nobody_else(single, stop):
+    assert single.line(batch=True) == ""
+    stream = single.generate(LONG, stop, batch=True)
+    next(stream)
+    assert single.line(batch=True) == "1 in line"
+    assert single.line(batch=False) == ""
+    assert isinstance(list(single.generate(SHORT, stop))[-1], Done)
+    *_, last = stream
+    assert last.completion_tokens == 4000, "it gave way and went on"
 
 
 def test_a_dead_child_costs_all_its_runs_and_each_goes_on_from_its_tokens(host, stop):

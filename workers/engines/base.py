@@ -99,5 +99,10 @@ class Engine(ABC):
     def status(self) -> EngineStatus:
         """Where the engine stands, without waiting."""
 
+    def line(self, *, batch: bool = False) -> str:
+        """What a run that came now would wait for, for people; empty: it would start at once."""
+        del batch
+        return ""
+
     def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Free what the engine holds; safe to call twice."""

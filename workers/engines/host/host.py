@@ -29,6 +29,7 @@ from workers.errors import (
     EngineProtocolError,
     EngineTimeout,
     ModelTooLarge,
+    OptionUnsupported,
 )
 from workers.sight.tally import TALLY
 
@@ -170,6 +171,20 @@ class Host:
         seconds = max((wait.seconds for wait in waits if wait.seconds is not None), default=None)
         return HostStatus("ready", ready.note, process.pid, len(waits), len(runs) - len(waits), ready.slots, seconds)
 
+    def line(self, *, batch: bool) -> str:
+        """What a run that came now would wait for, for people; empty: it would start at once."""
+        reader = self._reader
+        if reader is None or (ready := reader.process.ready) is None:
+            return ""
+        # Batch runs are no hindrance to others: they give way.
+        before = [run for run in reader.runs if batch or not run.batch]
+        place = len(before) - ready.slots + 1
+        if place <= 0:
+            return ""
+        waits = [run.waits.seconds for run in before if run.waits is not None and run.waits.seconds is not None]
+        about = f", about {max(waits):.0f} s" if waits else ""
+        return f"{place} in line{about}"
+
     def close(self) -> None:
         """End the child; runs that go on get EngineLost. Safe to call twice."""
         self._closed.set()
@@ -191,6 +206,12 @@ class Host:
             return ModelMisbehaved(
                 f"The model broke down: {event.message}.",
                 hint="If it comes again, the files are damaged: phiq models pull NAME fetches them anew.",
+                subject=self._spec.folder,
+            )
+        if event.trouble == "option":
+            return OptionUnsupported(
+                f"The model {Path(self._spec.folder).name} can't do what was asked: {event.message}.",
+                hint="Change the job's options or the form of its answer, or use another engine.",
                 subject=self._spec.folder,
             )
         library = BACKENDS[self._spec.backend].library
@@ -225,7 +246,7 @@ class Host:
     # What the callers' threads do.
 
     def _send(self, request: Request, stop: StopFlag, batch: bool, told: Callable[[Waiting], None] | None) -> Run:
-        run = Run(stop, told)
+        run = Run(stop, told, batch=batch)
         with self._place():
             while not self._ready(run).add(replace(request, id=next(self._ids), batch=batch), run):
                 run.wait(_LOOK)  # for those that the old process still has

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FinishReason = Literal["stop", "length"]
-Trouble = Literal["broken", "memory", "refused", "nonsense"]
+Trouble = Literal["broken", "memory", "refused", "nonsense", "option"]
+"""What kind of failure: ``option`` is the user's to change, ``nonsense`` are logits that are no numbers."""
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,12 @@ class Run:
 
     Args:
         stop: The caller's flag.
+        batch: Whether it lets others go first.
         told: Called in the reader's thread with the run's place in line, whenever the child says it.
     """
 
-    def __init__(self, stop: StopFlag, told: Callable[[Waiting], None] | None = None) -> None:
+    def __init__(self, stop: StopFlag, told: Callable[[Waiting], None] | None = None, *, batch: bool = False) -> None:
+        self.batch = batch
         self._stop = stop
         self._told = told
         self._abandoned = threading.Event()

@@ -23,7 +23,7 @@ from workers.engines.host.host import Host
 from workers.engines.host.protocol import Delta, Done
 from workers.engines.hosted.encode import PromptEncoder
 from workers.engines.hosted.messages import to_turns
-from workers.engines.hosted.sampling import OPTIONS, make_request, merge
+from workers.engines.hosted.sampling import OPTIONS, guide_of, make_request, merge
 from workers.engines.thinking import split_thoughts
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
@@ -38,7 +38,8 @@ class Runtime:
     """A model ready to be run: what all chat models of one engine share.
 
     ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer. ``engine`` is the
-    scheme of its URI, and ``length_setting`` what sets the session, for messages.
+    scheme of its URI, and ``length_setting`` what sets the session, for messages. ``guides`` says whether answers can
+    be held to a form.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Runtime:
     vocabulary: int
     sampling: Sampling
     thinks: bool = False
+    guides: bool = False
 
 
 class HostedChatModel(BaseChatModel):
@@ -122,7 +124,7 @@ class HostedChatModel(BaseChatModel):
             "video_outputs": False,
             "pdf_inputs": False,
             "tool_calling": False,
-            "structured_output": False,
+            "structured_output": self.runtime.guides,
             "reasoning_output": self.runtime.thinks,
         }
 
@@ -173,6 +175,7 @@ class HostedChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         runtime = self.runtime
         log: TokenLog | None = call.pop("resume", None)
+        guide = guide_of(call.pop("response_format", None)) if runtime.guides else None
         options = merge(self._options(), self.model, stop=stop, **call)
         tokens = runtime.encoder.encode(to_turns(messages, self.model))
         room = self._room(options)
@@ -181,6 +184,8 @@ class HostedChatModel(BaseChatModel):
         # Nobody asked for an end: then the answer may use what the prompt leaves free.
         most = room if options.max_tokens is not None else runtime.session - len(tokens)
         request = make_request(tokens, most, options, runtime.sampling, runtime.vocabulary)
+        if guide is not None:
+            request = replace(request, guide=guide)
         if log is not None:
             request = replace(request, made=self._taken_over(log, most))
         for event in runtime.host.generate(request, self.interrupt, batch=self.behind):

@@ -39,6 +39,10 @@ class HostedEngine(Engine):
         status = self._runtime.host.status()
         return EngineStatus(status.state, status.words())
 
+    def line(self, *, batch: bool = False) -> str:
+        """Its place among the runs that wait for a slot, and about how long that takes."""
+        return self._runtime.host.line(batch=batch)
+
     def close(self) -> None:
         """End the host."""
         self._runtime.host.close()

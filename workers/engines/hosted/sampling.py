@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from workers.engines.host.protocol import Request
+from workers.engines.host.protocol import Guide, Request
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.profiles import Sampling
@@ -42,6 +44,15 @@ def merge(options: GenerationOptions, model: str, **call: Any) -> GenerationOpti
         raise OptionUnsupported(
             f"The option {name} can't be used: {first['msg']}.", hint="See docs/jobs.md.", subject=model, option=name
         ) from error
+
+
+def guide_of(form: Mapping[str, Any] | None) -> Guide | None:
+    """What an answer is held to, from OpenAI's ``response_format``."""
+    kind = (form or {}).get("type")
+    if kind == "json_schema":
+        assert form is not None
+        return Guide("json_schema", json.dumps(form["json_schema"]["schema"]))
+    return Guide("json_schema", '{"type": "object"}') if kind == "json_object" else None
 
 
 def make_request(

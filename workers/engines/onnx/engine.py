@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from workers.engines.base import Engine, EngineStatus, EngineURI
+from workers.engines.base import EngineURI
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.memory import available_memory
 from workers.engines.host.protocol import LoadSpec
-from workers.engines.hosted.chat import HostedChatModel, Runtime
+from workers.engines.hosted.chat import Runtime
 from workers.engines.hosted.encode import PromptEncoder
+from workers.engines.hosted.engine import HostedEngine, cores
 from workers.engines.hosted.limits import host_limits
-from workers.engines.offers import refuse_logit_bias
 from workers.engines.onnx.folder import ModelFolder
 from workers.engines.onnx.memory import Plan
 from workers.errors import OptionUnsupported
-from workers.jobs import GenerationOptions
 from workers.models.profiles import Profile, Sampling, lookup
 from workers.models.shelf import Shelf
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 
-class OnnxEngine(Engine):
+class OnnxEngine(HostedEngine):
     """ONNX Runtime GenAI in a child process that all threads of the worker share.
 
     Nothing is loaded before the first run. Runs that share its slots go together, batch ones behind all others.
@@ -47,8 +46,6 @@ class OnnxEngine(Engine):
         OptionUnsupported: when it is a model for pictures.
     """
 
-    loads_here = True
-
     def __init__(
         self,
         uri: EngineURI,
@@ -69,7 +66,6 @@ class OnnxEngine(Engine):
                 hint="Take a text model, or one that sees on another engine: phiq models list",
                 subject=str(uri),
             )
-        self.uri = uri
         tokens = folder.session(session)
         # On other providers the weights lie in the device's memory, which nobody here can measure.
         here = provider == "cpu"
@@ -87,16 +83,20 @@ class OnnxEngine(Engine):
         if here and not limits.ceiling:
             # Twice what it should take is a leak.
             limits = replace(limits, ceiling=2 * plan.total)
-        self._runtime = Runtime(
-            name=str(uri),
-            engine="onnx",
-            length_setting="PHIQ_ONNX_MAX_LENGTH",
-            host=Host(spec, limits),
-            encoder=PromptEncoder(folder.path),
-            session=tokens,
-            vocabulary=folder.vocabulary,
-            sampling=profile.sampling if profile is not None else Sampling(),
-            thinks=profile is not None and profile.reasoning,
+        super().__init__(
+            uri,
+            Runtime(
+                name=str(uri),
+                engine="onnx",
+                length_setting="PHIQ_ONNX_MAX_LENGTH",
+                host=Host(spec, limits),
+                encoder=PromptEncoder(folder.path),
+                session=tokens,
+                vocabulary=folder.vocabulary,
+                sampling=profile.sampling if profile is not None else Sampling(),
+                thinks=profile is not None and profile.reasoning,
+                guides=not here or find_spec("llguidance") is not None,
+            ),
         )
 
     @classmethod
@@ -111,7 +111,7 @@ class OnnxEngine(Engine):
             uri,
             ModelFolder.read(Shelf(settings.data_dir).path(uri.name)),
             session=settings.onnx_max_length,
-            threads=settings.onnx_threads or _cores(),
+            threads=settings.onnx_threads or cores(),
             provider=settings.onnx_provider,
             slots=settings.onnx_slots,
             session_bytes=settings.onnx_session_bytes,
@@ -119,31 +119,3 @@ class OnnxEngine(Engine):
             limits=host_limits(settings),
             profile=lookup(uri.name),
         )
-
-    def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> HostedChatModel:
-        """A chat model for one job; cheap.
-
-        Raises:
-            OptionUnsupported: for ``logit_bias``.
-        """
-        refuse_logit_bias(options, self.uri)
-        return HostedChatModel(runtime=self._runtime, interrupt=stop, behind=batch, **options.model_dump())
-
-    def status(self) -> EngineStatus:
-        """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""
-        status = self._runtime.host.status()
-        return EngineStatus(status.state, status.words())
-
-    def close(self) -> None:
-        """End the host."""
-        self._runtime.host.close()
-
-
-def _cores() -> int:
-    """Cores this process may use: hyper-threads bring nothing here, and slow the others."""
-    import os
-
-    import psutil
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))

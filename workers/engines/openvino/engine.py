@@ -99,6 +99,7 @@ class OpenVINOEngine(HostedEngine):
                 vocabulary=folder.vocabulary,
                 sampling=profile.sampling if profile is not None else Sampling(),
                 thinks=profile is not None and profile.reasoning,
+                guides=True,
             ),
         )
 

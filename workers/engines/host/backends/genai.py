@@ -10,14 +10,12 @@ import json
 from typing import Any
 
 from workers.engines.host.backend import Made, Read, Refused, Step, TextStream
+from workers.engines.host.failures import Unusable
+from workers.engines.host.forms import choice, compact
 from workers.engines.host.protocol import LoadSpec, Request
 
 CHUNK = 64
 """Prompt tokens read in one call: the longest a cancel waits before the first token."""
-
-
-class Unsupported(Exception):
-    """What a request asks for and the library can't do."""
 
 
 class GenAI:
@@ -52,7 +50,7 @@ class GenAI:
         """Take the one slot.
 
         Raises:
-            Unsupported: it asks for what the library has not.
+            Unusable: it asks for what the library has not.
         RuntimeError: the library's.
         """
         self._row = _Row(request, self._generator(request))
@@ -96,7 +94,7 @@ class GenAI:
             "repetition_penalty": request.repetition_penalty,
         }
         if request.min_p > 0:
-            raise Unsupported("min_p is no option of this library")
+            raise Unusable("min_p is no option of ONNX Runtime GenAI")
         if request.temperature > 0:
             search |= {
                 "temperature": request.temperature,
@@ -105,6 +103,11 @@ class GenAI:
                 "random_seed": request.seed,
             }
         params.set_search_options(**search)
+        if (guide := request.guide) is not None:
+            if guide.kind == "json_schema":
+                params.set_guidance("json_schema", compact(guide.text))
+            else:
+                params.set_guidance("regex", guide.text if guide.kind == "regex" else choice(guide.text))
         return self._og.Generator(self._model, params)
 
 

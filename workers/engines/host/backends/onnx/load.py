@@ -5,6 +5,7 @@ from __future__ import annotations
 from workers.engines.host.backend import Backend
 from workers.engines.host.backends.genai import GenAI
 from workers.engines.host.backends.onnx.graph import Graph, NotDrivable
+from workers.engines.host.backends.onnx.guides import Guides
 from workers.engines.host.backends.onnx.loop import Loop
 from workers.engines.host.backends.onnx.prefixes import Prefixes
 from workers.engines.host.backends.onnx.words import Words
@@ -32,4 +33,5 @@ def _loop(spec: LoadSpec) -> Loop:
     graph = Graph(spec, spec.slots, spec.max_length)
     token = graph.shape.token_bytes
     budget = int(spec.options.get("kv_bytes", token * spec.slots * spec.max_length)) // token
-    return Loop(graph, words, spec.slots, budget, Prefixes(int(spec.options.get("prefix_bytes", 0)), token))
+    prefixes = Prefixes(int(spec.options.get("prefix_bytes", 0)), token)
+    return Loop(graph, words, spec.slots, budget, prefixes, Guides(spec.folder, graph.shape.vocabulary, words.ends))

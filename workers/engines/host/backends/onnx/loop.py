@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workers.engines.host.backend import Made, Paused, Read, Refused, Step, TextStream
+from workers.engines.host.backend import Ended, Made, Paused, Read, Refused, Step, TextStream
 from workers.engines.host.backends.onnx.graph import Floats, Graph
+from workers.engines.host.backends.onnx.guides import Form, Guides
 from workers.engines.host.backends.onnx.prefixes import Prefixes
 from workers.engines.host.backends.onnx.sampling import pick
 from workers.engines.host.backends.onnx.words import Words
@@ -36,6 +37,7 @@ class _Row:
     chunks the sums round otherwise, and of two tokens that are all but equally likely the other one may come next."""
     done: int = 0
     """How many are in the row's keys and values."""
+    form: Form | None = None
     looked: bool = False
 
     @property
@@ -58,13 +60,15 @@ class Loop:
         words: Its tokenizer.
         budget: Tokens of keys and values that all rows may have together; at least one row of full length fits.
         prefixes: What is kept of texts read before.
+        guides: Makes forms of answers.
     """
 
-    def __init__(self, graph: Graph, words: Words, slots: int, budget: int, prefixes: Prefixes) -> None:
+    def __init__(self, graph: Graph, words: Words, slots: int, budget: int, prefixes: Prefixes, guides: Guides) -> None:
         self._graph = graph
         self._words = words
         self._budget = max(budget, graph.length)
         self._prefixes = prefixes
+        self._guides = guides
         self._rows: list[_Row] = []
         self._decoding = 0
         self._read_last = False
@@ -79,6 +83,7 @@ class Loop:
         Raises:
             TooLong: prompt and answer are more than a session.
             UnknownToken: a token the model has not.
+            Unusable: the form of its answer.
         """
         # Behind the last slot lies other memory.
         assert len(self._rows) < self.slots
@@ -91,7 +96,8 @@ class Loop:
         if not all(0 <= token < self._graph.shape.vocabulary for token in tokens):
             raise UnknownToken(f"a token is none of the model's {self._graph.shape.vocabulary}")
         bulk = len(tokens) if request.temperature > 0 else len(request.tokens)
-        self._rows.append(_Row(request, tokens, bulk))
+        form = self._guides.make(request.guide, request.made) if request.guide is not None else None
+        self._rows.append(_Row(request, tokens, bulk, form=form))
 
     def room(self, request: Request) -> bool:
         """Whether its prompt fits beside what the others have and are about to read."""
@@ -168,11 +174,17 @@ class Loop:
             if not np.isfinite(logits.max()):
                 steps.append(Refused(number, "nonsense", "the model gave numbers that are none (NaN)"))
                 continue
-            token = pick(logits, row.request, row.tokens, row.place)
+            token = pick(
+                row.form.forbid(logits) if row.form is not None else logits, row.request, row.tokens, row.place
+            )
             row.tokens.append(token)
             steps.append(Made(number, (token,)))
+            if row.form is not None:
+                row.form.take(token)
+                if row.form.full:
+                    steps.append(Ended(number, "stop"))
         for step in steps:
-            if isinstance(step, Refused):
+            if isinstance(step, Refused | Ended):
                 self.cancel(step.id)
         return steps
 
