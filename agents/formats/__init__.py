@@ -22,9 +22,10 @@ FILES: dict[str, Format] = {
 
 _HTML = re.compile(
     r"\s*(?:<!--.{0,2000}?-->\s*)?"
-    r"<(?:!doctype html|html|head|body|div|p|h[1-6]|ul|ol|table|section|article|main|header)\b",
+    r"<(?P<tag>!doctype html|html|head|body|div|p|h[1-6]|ul|ol|table|section|article|main|header)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_HEADINGS = re.compile(r"^(?:#{1,6} |```|\[[^\]\n]+\]:)", re.MULTILINE)
 _CLOSED = re.compile(r"</[a-z][a-z0-9]*>\s*(?:<!--.{0,2000}?-->\s*)?$", re.IGNORECASE)
 _SRT = re.compile(r"\s*\d+[ \t]*\r?\n\d\d:\d\d:\d\d[,.]\d{1,3}\s*-->")
 _PO = re.compile(r'^msgid[ \t]+"', re.MULTILINE)
@@ -102,6 +103,8 @@ def _looks(text: str) -> Format:
         return "json"
     if _PO.search(bare[:_LOOKED_AT]):
         return "po"
-    if _HTML.match(bare) and _CLOSED.search(bare.rstrip()[-3000:]):
-        return "html"
+    if (page := _HTML.match(bare)) and _CLOSED.search(bare.rstrip()[-3000:]):
+        # Markdown may well begin and end with a piece of HTML; a whole page says that it is one.
+        whole = page["tag"].lower() in ("!doctype html", "html")
+        return "html" if whole or not _HEADINGS.search(bare) else "markdown"
     return "markdown"

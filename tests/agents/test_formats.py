@@ -260,7 +260,7 @@ def test_plain_text_has_no_marks() -> None:
         (STRINGS, "json"), (SRT, "srt"), (VTT, "vtt"), (PO, "po"), (PAGE, "html"), ("<p>Some words</p>", "html"),
         ("# Words", "markdown"), ("Just words.", "markdown"), ("{name} is here}", "markdown"),
         ("[1] A note [2]", "markdown"), ("<p>Some words without an end", "markdown"), ("{not json}", "markdown"),
-        ("<b>Bold</b> words", "markdown"), ("", "markdown"),
+        ("<b>Bold</b> words", "markdown"), ("", "markdown"), ("<p>A</p>\n\n# Words\n\n<p>B</p>", "markdown"),
     ],
 )  # fmt: skip
 def test_auto_takes_a_text_as_it_looks(text: str, kind: str) -> None:
