@@ -29,6 +29,11 @@ def longrope() -> Path:
     return ASSETS / "tiny-phi3-longrope"
 
 
+@pytest.fixture(scope="session")
+def eyes_folder() -> Path:
+    return ASSETS / "tiny-phi3v"
+
+
 @pytest.fixture
 def broken_copy(tiny: Path, tmp_path: Path) -> Path:
     """A copy of the tiny model to break."""

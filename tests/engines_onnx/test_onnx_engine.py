@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from workers.engines.base import EngineURI
 from workers.engines.onnx import OnnxEngine
 from workers.engines.onnx.folder import ModelFolder
 from workers.engines.onnx.memory import Plan
-from workers.errors import ModelBroken, ModelNotFound, ModelTooLarge, OptionUnsupported
+from workers.errors import ModelBroken, ModelNotFound, ModelTooLarge
 from workers.jobs import GenerationOptions
 from workers.models.shelf import Shelf
 from workers.settings import Settings
@@ -86,15 +85,6 @@ def test_a_model_that_does_not_fit_is_refused_by_the_engine(tiny, stop, monkeypa
         engine.chat_model(GenerationOptions(max_tokens=2), stop).invoke("hi")
     assert engine.status().state == "down"
     assert "memory" in engine.status().message
-
-
-def test_a_model_for_pictures_is_refused_by_name(broken_copy):
-    path = broken_copy / "genai_config.json"
-    config = json.loads(path.read_text("utf-8"))
-    config["model"] |= {"type": "phi3v", "vision": {"filename": "vision.onnx"}}
-    path.write_text(json.dumps(config), "utf-8")
-    with pytest.raises(OptionUnsupported, match="pictures"):
-        OnnxEngine(EngineURI("onnx", "eyes"), ModelFolder.read(broken_copy))
 
 
 def test_those_in_line_are_told(tiny, stop):

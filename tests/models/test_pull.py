@@ -187,11 +187,16 @@ def test_what_cant_be_pulled_says_why_without_asking_anyone(tmp_path, name, hint
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["phi-3-vision", "phi-3.5-vision", "phi-4-multimodal"])
-def test_gigabytes_that_could_not_run_are_not_fetched(tmp_path, name):
-    with pytest.raises(OptionUnsupported, match="text models only") as caught:
+def test_gigabytes_that_could_not_run_are_not_fetched(tmp_path):
+    with pytest.raises(OptionUnsupported, match="Phi-4-multimodal would not run") as caught:
+        pull("phi-4-multimodal", Settings(data_dir=tmp_path, hub_url="http://127.0.0.1:9"))
+    assert "--model onnx:phi-3.5-vision" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["phi-3-vision", "phi-3.5-vision"])
+def test_models_that_see_are_asked_for_at_the_hub(tmp_path, name):
+    with pytest.raises(HubUnavailable):
         pull(name, Settings(data_dir=tmp_path, hub_url="http://127.0.0.1:9"))
-    assert "--model ollama:llava" in caught.value.hint
 
 
 def test_any_folder_of_the_hub_can_be_pulled_by_its_path(hub, settings):

@@ -62,7 +62,7 @@ def pull(
 
     Raises:
         ModelNotFound: an unknown name, or no build for this machine's provider.
-        OptionUnsupported: a vision model, which the ONNX engine can't run yet.
+        OptionUnsupported: a model that the ONNX engine can't run.
         PullRunning: another process is at it.
         Interrupted: ``stop`` was set.
         HubUnavailable, EngineDenied, ModelTooLarge, ModelBroken, StorageFull: from the hub.
@@ -128,11 +128,11 @@ def _source(name: str, provider: str) -> _Source:
             f"phiq models pull ollama:{profile.ollama}" if profile.ollama else "phiq models add PATH takes your own."
         )
         raise ModelNotFound(f"No ONNX build of {profile.title} is known.", hint=other, subject=profile.name)
-    if profile.vision:
+    if profile.name == "phi-4-multimodal":
         # Gigabytes that the ONNX engine would then refuse; by its address (OWNER/REPOSITORY/FOLDER) it can be had.
         raise OptionUnsupported(
-            f"{profile.title} would not run: this version's ONNX engine takes text models only.",
-            hint="To describe pictures: phiq models pull ollama:llava, then --model ollama:llava.",
+            f"{profile.title} would not run: the ONNX engine can't cut pictures up for it.",
+            hint="To describe pictures: phiq models pull phi-3.5-vision, then --model onnx:phi-3.5-vision.",
             subject=profile.name,
         )
     if profile.onnx_provider != provider:

@@ -46,7 +46,8 @@ class Request:
     """One run. ``temperature`` 0 is greedy; ``top_k`` 0, ``top_p`` 1, ``min_p`` 0 and ``repetition_penalty`` 1 are off.
 
     ``seed`` is below 2**31. ``made`` are tokens of the answer that an earlier run made: this one goes on behind them.
-    They count as its own. ``batch`` runs let all others go first.
+    They count as its own. ``batch`` runs let all others go first. ``pictures`` are PNG files made by the worker, of the
+    size that `workers.engines.host.crops` brings them to; the token -1 stands for each place of the first, and so on.
     """
 
     tokens: tuple[int, ...]
@@ -62,6 +63,7 @@ class Request:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     guide: Guide | None = None
+    pictures: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,12 @@ from pydantic import ConfigDict, Field
 
 from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow
+from tools.pictures import PictureLimits
 from workers.engines.host.host import Host
 from workers.engines.host.protocol import Delta, Done
 from workers.engines.hosted.encode import PromptEncoder
 from workers.engines.hosted.messages import to_turns
+from workers.engines.hosted.pictures import Album
 from workers.engines.hosted.sampling import OPTIONS, guide_of, make_request, merge
 from workers.engines.thinking import split_thoughts
 from workers.errors import OptionUnsupported
@@ -39,7 +41,7 @@ class Runtime:
 
     ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer. ``engine`` is the
     scheme of its URI, and ``length_setting`` what sets the session, for messages. ``guides`` says whether answers can
-    be held to a form.
+    be held to a form; ``pictures`` bounds the pictures that it takes, None: it takes none.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Runtime:
     sampling: Sampling
     thinks: bool = False
     guides: bool = False
+    pictures: PictureLimits | None = None
 
 
 class HostedChatModel(BaseChatModel):
@@ -115,7 +118,7 @@ class HostedChatModel(BaseChatModel):
             "max_output_tokens": room,
             "text_inputs": True,
             "text_outputs": True,
-            "image_inputs": False,
+            "image_inputs": self.runtime.pictures is not None,
             "image_url_inputs": False,
             "image_outputs": False,
             "audio_inputs": False,
@@ -136,7 +139,7 @@ class HostedChatModel(BaseChatModel):
         """
         if tools:
             raise self._no_tools()
-        return len(self.runtime.encoder.encode(to_turns(messages, self.model)))
+        return len(self._prompt(messages, self._room(self._options()))[0])
 
     def get_token_ids(self, text: str) -> list[int]:
         """The ids of plain text, without the template."""
@@ -177,10 +180,10 @@ class HostedChatModel(BaseChatModel):
         log: TokenLog | None = call.pop("resume", None)
         guide = guide_of(call.pop("response_format", None)) if runtime.guides else None
         options = merge(self._options(), self.model, stop=stop, **call)
-        tokens = runtime.encoder.encode(to_turns(messages, self.model))
         room = self._room(options)
+        tokens, album = self._prompt(messages, room)
         if len(tokens) + room > runtime.session:
-            raise self._overflow(len(tokens), runtime.session - room)
+            raise self._overflow(len(tokens), runtime.session - room, len(album))
         # Nobody asked for an end: then the answer may use what the prompt leaves free.
         most = room if options.max_tokens is not None else runtime.session - len(tokens)
         request = make_request(tokens, most, options, runtime.sampling, runtime.vocabulary)
@@ -188,15 +191,24 @@ class HostedChatModel(BaseChatModel):
             request = replace(request, guide=guide)
         if log is not None:
             request = replace(request, made=self._taken_over(log, most))
+        if album:
+            request = replace(request, pictures=album.pngs())
         for event in runtime.host.generate(request, self.interrupt, batch=self.behind):
             if log is not None and isinstance(event, Delta):
                 log.add(event.ids)
             message = (
-                _last(event, self.model, runtime.engine)
+                _last(event, self.model, runtime.engine, album.notes())
                 if isinstance(event, Done)
                 else AIMessageChunk(content=event.text)
             )
             yield ChatGenerationChunk(message=message)
+
+    def _prompt(self, messages: Sequence[BaseMessage], room: int) -> tuple[tuple[int, ...], Album]:
+        """The prompt and the pictures in it, cut up as finely as leaves ``room`` tokens for the answer."""
+        album = Album(self.model, self.runtime.pictures)
+        turns = to_turns(messages, self.model, album)
+        tokens = self.runtime.encoder.encode(turns, album.marks)
+        return album.place(tokens, self.runtime.session - room), album
 
     def _taken_over(self, log: TokenLog, most: int) -> tuple[int, ...]:
         """What an earlier attempt made, unless it was another model's or had other limits."""
@@ -235,10 +247,11 @@ class HostedChatModel(BaseChatModel):
             )
         return options.max_tokens
 
-    def _overflow(self, tokens: int, limit: int) -> ContextOverflow:
+    def _overflow(self, tokens: int, limit: int, pictures: int = 0) -> ContextOverflow:
+        send = "fewer pictures or less text" if pictures else "less text"
         return ContextOverflow(
             f"The prompt has {tokens} tokens; {self.model} takes {limit} and an answer.",
-            hint=f"Send less text, ask for a shorter answer (max_tokens), or raise {self.runtime.length_setting}.",
+            hint=f"Send {send}, ask for a shorter answer (max_tokens), or raise {self.runtime.length_setting}.",
             subject=self.model,
             tokens=tokens,
             limit=limit,
@@ -253,11 +266,11 @@ class HostedChatModel(BaseChatModel):
         )
 
 
-def _last(done: Done, model: str, engine: str) -> AIMessageChunk:
+def _last(done: Done, model: str, engine: str, notes: list[str]) -> AIMessageChunk:
     usage = UsageMetadata(
         input_tokens=done.prompt_tokens,
         output_tokens=done.completion_tokens,
         total_tokens=done.prompt_tokens + done.completion_tokens,
     )
-    metadata = {"finish_reason": done.finish_reason, "model_name": model, "model_provider": engine, "notes": []}
+    metadata = {"finish_reason": done.finish_reason, "model_name": model, "model_provider": engine, "notes": notes}
     return AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workers.engines.host.process import broken
@@ -14,6 +16,7 @@ from workers.engines.hosted.template import ChatTemplate, Rendered, Turn
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_NO_MARKS: Mapping[str, int] = MappingProxyType({})
 _MARKER = re.compile(r"^<.*>$|^\[/?[A-Z_]+\]$", re.DOTALL)
 
 
@@ -49,13 +52,17 @@ class PromptEncoder:
         texts = sorted(self._controls, key=len, reverse=True)
         self._cut = re.compile("(" + "|".join(map(re.escape, texts)) + ")") if texts else re.compile(r"(?!)")
 
-    def encode(self, turns: list[Turn]) -> tuple[int, ...]:
+    def encode(self, turns: list[Turn], marks: Mapping[str, int] = _NO_MARKS) -> tuple[int, ...]:
         """The ids of a conversation, ready for the assistant's next turn.
+
+        Args:
+            turns: What was said.
+            marks: Words in it that become one id each, whatever the tokenizer would make of them.
 
         Raises:
             ChatTemplateFailed: when the template can't render it.
         """
-        return self._join(self._template.render(turns))
+        return self._join(self._template.render(turns), marks)
 
     def encode_text(self, text: str) -> list[int]:
         """The ids of plain text, no template and no control tokens."""
@@ -64,7 +71,8 @@ class PromptEncoder:
             raise broken(str(self._folder), "its tokenizer makes control tokens of plain text")
         return ids
 
-    def _join(self, rendered: Rendered) -> tuple[int, ...]:
+    def _join(self, rendered: Rendered, marks: Mapping[str, int]) -> tuple[int, ...]:
+        places = re.compile("(" + "|".join(map(re.escape, marks)) + ")") if marks else re.compile(r"(?!)")
         fill = re.compile("|".join(map(re.escape, rendered.slots))) if rendered.slots else re.compile(r"(?!)")
         # Markers and text take turns: text, marker, text, … text.
         parts = self._cut.split(rendered.text)
@@ -79,8 +87,11 @@ class PromptEncoder:
                 text = text.lstrip()
             if index + 1 < len(parts) and self._controls[parts[index + 1]].get("lstrip"):
                 text = text.rstrip()
-            if text:
-                ids.extend(self.encode_text(text))
+            for piece in places.split(text):
+                if piece in marks:
+                    ids.append(marks[piece])
+                elif piece:
+                    ids.extend(self.encode_text(piece))
         return tuple(ids)
 
 

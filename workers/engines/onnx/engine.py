@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from tools.pictures import PictureLimits
 from workers.engines.base import EngineURI
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.memory import available_memory
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 
+SEEING = ("phi3v",)
+"""Kinds of models with vision, as genai_config.json names them, that can be run."""
+_PATIENCE = 4
+"""Times the usual silence for a model that sees: a prompt is read in one piece with its pictures, and the process can't
+say anything meanwhile."""
+
+
 class OnnxEngine(HostedEngine):
     """ONNX Runtime GenAI in a child process that all threads of the worker share.
 
@@ -40,10 +48,11 @@ class OnnxEngine(HostedEngine):
         prefix_bytes: Memory for what was read before; None: as much as a session, where there is so much.
         limits: Of the host; the memory it needs is reckoned here.
         profile: What is known of the model: how to sample when a job does not say, whether it thinks first.
+        pictures: How large a picture may be, for models that see.
 
     Raises:
         ModelBroken: when the folder lacks its tokenizer or template.
-        OptionUnsupported: when it is a model for pictures.
+        OptionUnsupported: when it is a model for pictures of a kind that can't be run.
     """
 
     def __init__(
@@ -59,16 +68,21 @@ class OnnxEngine(HostedEngine):
         prefix_bytes: int | None = None,
         limits: HostLimits | None = None,
         profile: Profile | None = None,
+        pictures: PictureLimits | None = None,
     ) -> None:
-        if folder.sees:
+        if folder.sees and folder.kind not in SEEING:
             raise OptionUnsupported(
-                f"{uri} is a model for pictures ({folder.kind}), which the onnx engine can't run yet.",
-                hint="Take a text model, or one that sees on another engine: phiq models list",
+                f"{uri} is a model for pictures of a kind ({folder.kind}) that the onnx engine can't run.",
+                hint="Take onnx:phi-3.5-vision or onnx:phi-3-vision, or a model that sees on another engine.",
                 subject=str(uri),
             )
         tokens = folder.session(session)
         # On other providers the weights lie in the device's memory, which nobody here can measure.
         here = provider == "cpu"
+        if folder.sees:  # GenAI itself runs these, one at a time
+            slots, prefix_bytes = 1, 0
+            limits = limits or HostLimits()
+            limits = replace(limits, silence=limits.silence * _PATIENCE)
         plan = Plan.of(folder, tokens, slots, available_memory(), session_bytes, prefix_bytes)
         spec = LoadSpec(
             str(folder.path),
@@ -95,7 +109,8 @@ class OnnxEngine(HostedEngine):
                 vocabulary=folder.vocabulary,
                 sampling=profile.sampling if profile is not None else Sampling(),
                 thinks=profile is not None and profile.reasoning,
-                guides=not here or find_spec("llguidance") is not None,
+                guides=not here or folder.sees or find_spec("llguidance") is not None,
+                pictures=(pictures or PictureLimits()) if folder.sees else None,
             ),
         )
 
@@ -118,4 +133,5 @@ class OnnxEngine(HostedEngine):
             prefix_bytes=settings.onnx_prefix_bytes,
             limits=host_limits(settings),
             profile=lookup(uri.name),
+            pictures=PictureLimits(settings.max_file_bytes, settings.max_image_pixels),
         )

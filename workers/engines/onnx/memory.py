@@ -9,6 +9,8 @@ from workers.engines.onnx.folder import ModelFolder
 _LIBRARY = 60_000_000
 _UNPACKED = 1.15
 """Memory of weights against their files: the library packs some of them anew."""
+_SEEING = 17 * (16 * 577**2 * 4 + 3 * 336**2 * 4)
+"""Bytes of one layer's attention in Phi-3's vision encoder for a picture and its 16 parts, and of their pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Plan:
                 the weights leave free, and one at least. Runs beyond that wait for each other.
             prefixes: Bytes wanted for kept prefixes; None: as much as a session, or an eighth of what is left.
         """
-        weights = int(folder.weights * _UNPACKED) + _LIBRARY
+        weights = int(folder.weights * _UNPACKED) + _LIBRARY + (_SEEING if folder.sees else 0)
         one = folder.cache_per_token * session
         if not sessions:
             sessions = min(one * slots, (free - weights) // 2)

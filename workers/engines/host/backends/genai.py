@@ -12,6 +12,7 @@ from typing import Any
 from workers.engines.host.backend import Made, Read, Refused, Step, TextStream
 from workers.engines.host.failures import Unusable
 from workers.engines.host.forms import choice, compact
+from workers.engines.host.pictures import Eyes
 from workers.engines.host.protocol import LoadSpec, Request
 
 CHUNK = 64
@@ -41,6 +42,7 @@ class GenAI:
         self._og = og
         self._model = og.Model(config)
         self._tokenizer = og.Tokenizer(self._model)
+        self._eyes = Eyes(og, self._model)
         self._row: _Row | None = None
         self.slots = 1
         self.note = "one run at a time"
@@ -53,7 +55,7 @@ class GenAI:
             Unusable: it asks for what the library has not.
         RuntimeError: the library's.
         """
-        self._row = _Row(request, self._generator(request))
+        self._row = _Row(request, self._generator(request), self._eyes)
 
     def step(self) -> list[Step]:
         """Read a chunk, or make a token."""
@@ -62,7 +64,7 @@ class GenAI:
             return []
         try:
             return row.step()
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             self._row = None
             return [Refused(row.request.id, "refused", str(error))]
 
@@ -112,14 +114,20 @@ class GenAI:
 
 
 class _Row:
-    def __init__(self, request: Request, generator: Any) -> None:
+    def __init__(self, request: Request, generator: Any, eyes: Eyes) -> None:
         self.request = request
+        self._eyes = eyes
         self._generator = generator
         self._done = 0
 
     def step(self) -> list[Step]:
         request, start = self.request, self._done
         prompt = len(request.tokens)
+        if start < prompt and request.pictures:
+            # In one piece: the library takes pictures with the prompt that they are in.
+            self._generator.set_inputs(self._eyes.inputs(request))
+            self._done = prompt
+            return [Read(request.id, prompt)]
         if start < prompt:
             chunk = request.tokens[start : start + CHUNK]
         elif start < prompt + len(request.made):
