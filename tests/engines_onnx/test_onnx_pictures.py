@@ -150,7 +150,7 @@ def _gif() -> bytes:
 def _clear() -> bytes:
     out = io.BytesIO()
     image = Image.new("P", (20, 20), 1)
-    image.putpalette([255, 0, 0] + [255, 255, 255])
+    image.putpalette([255, 0, 0, 255, 255, 255])
     image.save(out, format="PNG", transparency=1)
     return out.getvalue()
 

@@ -7,13 +7,15 @@ chunks of 64 tokens, since a call holds the GIL and can't be ended; a new genera
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.engines.host.backend import Made, Read, Refused, Step, TextStream
 from workers.engines.host.failures import Unusable
 from workers.engines.host.forms import choice, compact
-from workers.engines.host.pictures import Eyes
 from workers.engines.host.protocol import LoadSpec, Request
+
+if TYPE_CHECKING:
+    from workers.engines.host.pictures import Eyes
 
 CHUNK = 64
 """Prompt tokens read in one call: the longest a cancel waits before the first token."""
@@ -31,6 +33,8 @@ class GenAI:
 
     def __init__(self, spec: LoadSpec) -> None:
         import onnxruntime_genai as og  # only ever in the child
+
+        from workers.engines.host.pictures import Eyes
 
         config = og.Config(spec.folder)
         if spec.provider != "cpu":
@@ -53,7 +57,7 @@ class GenAI:
 
         Raises:
             Unusable: it asks for what the library has not.
-        RuntimeError: the library's.
+            RuntimeError: the library's.
         """
         self._row = _Row(request, self._generator(request), self._eyes)
 
