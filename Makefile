@@ -15,7 +15,7 @@ EXTRAS_READY := $(EXTRAS)/.ready
 CODE := agents tools knowledge workers gateway phiq tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras lint format constraints docs chaos mutants bench-overhead bench-cancel bench-backlog bench-batch bench-http \
+.PHONY: help setup demo test test-extras lint format constraints docs chaos mutants bench-overhead bench-cancel bench-backlog bench-batch bench-http bench-engines \
 	clean
 
 help:  ## show this
@@ -50,6 +50,9 @@ bench-batch: $(READY)  ## a batch of 10,000 lines, everything killed at half: co
 
 bench-http: $(READY)  ## what HTTP adds to submit, job and first token; 500 event streams on one gateway
 	$(BIN)/python -m benchmarks.bench_http $(ARGS)
+
+bench-engines: $(EXTRAS_READY)  ## engines against each other: ARGS='FOLDER --size mid', see benchmarks/bench_engines.py
+	$(EXTRAS)/bin/python -m benchmarks.bench_engines $(ARGS)
 
 lint: $(READY)  ## ruff, mypy strict, and the direction of imports
 	$(BIN)/ruff check .

@@ -111,6 +111,11 @@ class Host:
         self._ids = itertools.count(1)
         self._closed = threading.Event()
 
+    @property
+    def spec(self) -> LoadSpec:
+        """The model."""
+        return self._spec
+
     def generate(
         self,
         request: Request,

@@ -6,6 +6,7 @@ import os
 import threading
 
 from workers.engines.base import Engine, EngineStatus, EngineURI
+from workers.engines.host.host import Host
 from workers.engines.hosted.chat import HostedChatModel, Runtime
 from workers.engines.offers import refuse_logit_bias
 from workers.jobs import GenerationOptions
@@ -24,6 +25,11 @@ class HostedEngine(Engine):
     def __init__(self, uri: EngineURI, runtime: Runtime) -> None:
         self.uri = uri
         self._runtime = runtime
+
+    @property
+    def host(self) -> Host:
+        """The process that its model runs in."""
+        return self._runtime.host
 
     def chat_model(self, options: GenerationOptions, stop: threading.Event, *, batch: bool = False) -> HostedChatModel:
         """A chat model for one job; cheap.

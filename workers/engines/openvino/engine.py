@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workers.engines.base import EngineURI
@@ -11,6 +12,7 @@ from workers.engines.host.protocol import LoadSpec
 from workers.engines.hosted.chat import Runtime
 from workers.engines.hosted.encode import PromptEncoder
 from workers.engines.hosted.engine import HostedEngine, cores
+from workers.engines.hosted.limits import host_limits
 from workers.engines.openvino.folder import OpenVINOFolder
 from workers.errors import EngineNotInstalled, OptionUnsupported
 from workers.models.profiles import Profile, Sampling, lookup
@@ -33,7 +35,7 @@ class OpenVINOEngine(HostedEngine):
         device: ``cpu``, ``gpu`` or ``gpu.1``.
         slots: Most runs in a step.
         cache: GiB for sessions and kept prefixes; 0 takes what the slots need.
-        silence: Seconds without a sign of life before a run is given up.
+        limits: Of the host; its memory is reckoned here.
         profile: What is known of the model: how to sample when a job does not say, whether it thinks first.
         options: More options of the backend, for measuring and tests.
 
@@ -52,7 +54,7 @@ class OpenVINOEngine(HostedEngine):
         device: str = "cpu",
         slots: int = 16,
         cache: int = 0,
-        silence: float = 120.0,
+        limits: HostLimits | None = None,
         profile: Profile | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
@@ -86,14 +88,19 @@ class OpenVINOEngine(HostedEngine):
             },
         )
         # On other devices the weights lie in the device's memory, which nobody here can measure.
-        memory = folder.memory(cache) if device.lower() == "cpu" else 0
+        here = device.lower() == "cpu"
+        memory = folder.memory(cache) if here else 0
+        limits = replace(limits or HostLimits(), memory=memory, needs=_words(folder, cache) if here else "")
+        if here and not limits.ceiling:
+            # Twice what it should take is a leak.
+            limits = replace(limits, ceiling=2 * memory)
         super().__init__(
             uri,
             Runtime(
                 name=str(uri),
                 engine="openvino",
                 length_setting="PHIQ_OPENVINO_MAX_LENGTH",
-                host=Host(spec, HostLimits(silence=silence, memory=memory)),
+                host=Host(spec, limits),
                 encoder=PromptEncoder(folder.path),
                 session=tokens,
                 vocabulary=folder.vocabulary,
@@ -124,9 +131,13 @@ class OpenVINOEngine(HostedEngine):
             device=settings.openvino_device,
             slots=settings.openvino_slots,
             cache=settings.openvino_cache,
-            silence=settings.engine_timeout,
+            limits=host_limits(settings),
             profile=lookup(uri.name),
         )
+
+
+def _words(folder: OpenVINOFolder, cache: int) -> str:
+    return f"weights {folder.weights / 1e9:.1f} GB, sessions and kept prefixes {cache * 2**30 / 1e9:.1f} GB"
 
 
 def installed() -> bool:

@@ -27,6 +27,10 @@ BACKENDS: Mapping[str, BackendSpec] = MappingProxyType(
         "onnx": BackendSpec(
             "workers.engines.host.backends.onnx.load:load", "ONNX Runtime GenAI", "pip install onnxruntime-genai"
         ),
+        # One run at a time, whatever the graph: what `make bench-engines` compares with.
+        "genai": BackendSpec(
+            "workers.engines.host.backends.genai:load", "ONNX Runtime GenAI", "pip install onnxruntime-genai"
+        ),
         "openvino": BackendSpec(
             "workers.engines.host.backends.openvino:load", "OpenVINO GenAI", "pip install 'phiq[openvino]'"
         ),

@@ -1,0 +1,1 @@
+"""What `benchmarks.bench_engines` is made of."""
