@@ -114,7 +114,10 @@ class Settings(BaseSettings):
         description="memory for what it read before (system prompts, documents, conversations); 0: none; empty: as "
         "much as a session, where that is free",
     )
-    onnx_provider: str = Field(default="cpu", description="execution provider: cpu, cuda, dml, qnn")
+    onnx_provider: str = Field(default="cpu", description="execution provider: cpu, cuda, dml, qnn, webgpu")
+    onnx_provider_options: dict[str, str] = Field(
+        default_factory=dict, description="its options, as a JSON object of texts"
+    )
     openvino_device: str = Field(default="cpu", description="device of the OpenVINO engine: cpu, gpu, gpu.1")
     openvino_threads: int = Field(default=0, ge=0, description="its threads; 0: the machine's cores")
     openvino_max_length: int = Field(default=4096, ge=64, description="tokens of one of its sessions")

@@ -14,7 +14,7 @@ from workers.engines.base import EngineURI
 from workers.engines.onnx import OnnxEngine
 from workers.engines.onnx.folder import ModelFolder
 from workers.engines.onnx.memory import Plan
-from workers.errors import ModelBroken, ModelNotFound, ModelTooLarge
+from workers.errors import ModelBroken, ModelNotFound, ModelTooLarge, OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.shelf import Shelf
 from workers.settings import Settings
@@ -85,6 +85,16 @@ def test_a_model_that_does_not_fit_is_refused_by_the_engine(tiny, stop, monkeypa
         engine.chat_model(GenerationOptions(max_tokens=2), stop).invoke("hi")
     assert engine.status().state == "down"
     assert "memory" in engine.status().message
+
+
+@pytest.mark.parametrize(("provider", "words"), [("cuda", "onnxruntime-genai-cuda"), ("abacus", "there are cpu, cuda")])
+def test_a_provider_that_is_not_here_is_said_by_name(tiny, stop, provider, words):
+    engine = OnnxEngine(EngineURI("onnx", "tiny"), ModelFolder.read(tiny), provider=provider)
+    try:
+        with pytest.raises(OptionUnsupported, match=words):
+            engine.chat_model(GenerationOptions(max_tokens=2), stop).invoke("hi")
+    finally:
+        engine.close()
 
 
 def test_those_in_line_are_told(tiny, stop):

@@ -286,6 +286,13 @@ def test_what_can_not_be_run_costs_only_itself(model, expected, bad):
     assert heard.ids(2) == expected[2]
 
 
+def test_threads_and_length_are_those_of_the_specification(tiny):
+    for threads in (1, 2):
+        graph = onnx_load.load(LoadSpec(str(tiny), threads=threads, max_length=100, slots=2))._graph
+        assert graph._session.get_session_options().intra_op_num_threads == threads
+        assert {buffer.shape[:3] for buffer in graph.buffers} == {(2, 4, 100)}
+
+
 def test_the_longest_session_ends_where_it_must(model):
     heard = Heard(model)
     heard.scheduler.submit(Request(tokens=prompt(0, 3, 3999), max_tokens=97, id=1))

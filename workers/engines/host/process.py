@@ -17,7 +17,14 @@ from agents.errors import Interrupted
 from workers.engines.host.backends import BACKENDS
 from workers.engines.host.protocol import Cancel, LoadFailed, LoadSpec, Ready, Request, RunEvent
 from workers.engines.host.run import StopFlag
-from workers.errors import EngineLost, EngineNotInstalled, EngineOutOfMemory, EngineTimeout, ModelBroken
+from workers.errors import (
+    EngineLost,
+    EngineNotInstalled,
+    EngineOutOfMemory,
+    EngineTimeout,
+    ModelBroken,
+    OptionUnsupported,
+)
 
 _ROOT = Path(__file__).resolve().parents[3]
 # Neither fork (the libraries don't survive it) nor multiprocessing's spawn (it imports the worker's main module again).
@@ -187,6 +194,13 @@ def _load_error(spec: LoadSpec, failed: LoadFailed) -> Exception:
             f"There is not enough memory to load {spec.folder}: {failed.message}",
             hint="Close other programs, lower PHIQ_ONNX_MAX_LENGTH, or take a smaller model.",
             subject=spec.folder,
+        )
+    if failed.trouble == "option":
+        return OptionUnsupported(
+            f"The model in {spec.folder} can't be run as configured: {failed.message}.",
+            hint="PHIQ_ONNX_PROVIDER=cpu runs everywhere.",
+            subject=spec.folder,
+            option="provider",
         )
     if failed.trouble == "refused":
         backend = BACKENDS[spec.backend]

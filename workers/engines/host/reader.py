@@ -17,6 +17,8 @@ from workers.errors import EngineLost, EngineTimeout
 
 _LOOK = 0.02
 """Seconds between looks at the runs' stop flags."""
+_REST = 0.2
+"""The same while there is no run."""
 _TICK = 1.0
 """Seconds between looks at the process as a whole."""
 
@@ -105,7 +107,7 @@ class Reader:
     def _work(self) -> None:
         try:
             while not self._let_go():
-                event = self.process.poll(_LOOK)
+                event = self.process.poll(_LOOK if self._runs else _REST)
                 # What is there already, for as long as one may be late at the stop flags.
                 until = self._clock() + _LOOK
                 while event is not None:

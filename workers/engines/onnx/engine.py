@@ -43,6 +43,7 @@ class OnnxEngine(HostedEngine):
         session: Longest session in tokens that is wanted; the model may bound it further.
         threads: Threads of a run.
         provider: Execution provider, ``cpu`` or one the installed library knows.
+        provider_options: That provider's own, by the names the library has for them.
         slots: Runs that share the model at once, on the CPU.
         session_bytes: Memory for the sessions of all slots; 0: what they need, where there is so much.
         prefix_bytes: Memory for what was read before; None: as much as a session, where there is so much.
@@ -63,6 +64,7 @@ class OnnxEngine(HostedEngine):
         session: int = 4096,
         threads: int = 1,
         provider: str = "cpu",
+        provider_options: dict[str, str] | None = None,
         slots: int = 8,
         session_bytes: int = 0,
         prefix_bytes: int | None = None,
@@ -91,7 +93,11 @@ class OnnxEngine(HostedEngine):
             provider=provider,
             bos=folder.bos,
             slots=slots,
-            options={"kv_bytes": plan.sessions, "prefix_bytes": plan.prefixes},
+            options={
+                "kv_bytes": plan.sessions,
+                "prefix_bytes": plan.prefixes,
+                "provider_options": provider_options or {},
+            },
         )
         limits = replace(limits or HostLimits(), memory=plan.total if here else 0, needs=plan.words() if here else "")
         if here and not limits.ceiling:
@@ -128,6 +134,7 @@ class OnnxEngine(HostedEngine):
             session=settings.onnx_max_length,
             threads=settings.onnx_threads or cores(),
             provider=settings.onnx_provider,
+            provider_options=settings.onnx_provider_options,
             slots=settings.onnx_slots,
             session_bytes=settings.onnx_session_bytes,
             prefix_bytes=settings.onnx_prefix_bytes,

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 CHUNK = 64
 """Prompt tokens read in one call: the longest a cancel waits before the first token."""
 
+_WHEELS = {
+    "cuda": "onnxruntime-genai-cuda",
+    "dml": "onnxruntime-genai-directml",
+    "qnn": "onnxruntime-genai-qnn",
+    "openvino": "onnxruntime-genai, then register OpenVINO's provider",
+    "webgpu": "onnxruntime-genai-webgpu",
+}
+
 
 class GenAI:
     """A model with one slot.
@@ -28,6 +36,7 @@ class GenAI:
         spec: Which and how.
 
     Raises:
+        Unusable: the installed library has not the provider.
         RuntimeError: the library's, when the folder can't be loaded.
     """
 
@@ -38,8 +47,11 @@ class GenAI:
 
         config = og.Config(spec.folder)
         if spec.provider != "cpu":
+            _check(og, spec.provider)
             config.clear_providers()
             config.append_provider(spec.provider)
+            for name, value in spec.options.get("provider_options", {}).items():
+                config.set_provider_option(spec.provider, name, str(value))
         options = {"intra_op_num_threads": spec.threads}
         overlay = {"model": {"decoder": {"session_options": options}}, "search": {"max_length": spec.max_length}}
         config.overlay(json.dumps(overlay))
@@ -146,6 +158,15 @@ class _Row:
         self._generator.append_tokens(list(chunk))
         self._done += len(chunk)
         return [Read(request.id, self._done)]
+
+
+def _check(og: Any, provider: str) -> None:
+    """Say that a provider is missing: the library itself only fails somewhere later."""
+    wheel = _WHEELS.get(provider)
+    if wheel is None:
+        raise Unusable(f"there is no execution provider '{provider}'; there are cpu, {', '.join(_WHEELS)}")
+    if not getattr(og, f"is_{provider}_available")():
+        raise Unusable(f"the installed ONNX Runtime GenAI has no provider '{provider}' (pip install {wheel})")
 
 
 def load(spec: LoadSpec) -> GenAI:
