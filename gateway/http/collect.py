@@ -17,7 +17,12 @@ _COUNTERS = (
     ("attempts", "phiq_attempts", "Attempts that ended; lost: their worker fell silent.", ("outcome",)),
     ("tokens", "phiq_tokens", "Tokens of jobs that succeeded: in (prompts) and out.", ("direction", "model")),
     ("cache", "phiq_cache_hits", "Tokens or documents that need not be worked on again.", ("what",)),
-    ("hosts", "phiq_model_hosts", "Processes of models that were started, or lost.", ("event", "model")),
+    (
+        "hosts",
+        "phiq_model_hosts",
+        "Processes of models: started, lost, replaced, unloaded.",
+        ("event", "model"),
+    ),
     ("workers", "phiq_workers", "Workers that were started.", ("event",)),
     ("deaths", "phiq_attempt_deaths", "Attempts whose worker died.", ()),
 )

@@ -296,3 +296,11 @@ def test_a_penalty_for_repetition_and_min_p_reach_the_sampler(chat):
     assert chat(max_tokens=60, repetition_penalty=1.8).invoke("the customer").content != greedy
     assert chat(max_tokens=60, temperature=2.0, min_p=1.0).invoke("the customer").content == greedy
     assert chat(max_tokens=60, min_p=1.0).invoke("the customer").content == greedy
+
+
+def test_a_conversation_says_how_much_of_it_was_known(chat):
+    turns = [HumanMessage(LONG[:2000])]
+    first = chat(max_tokens=20).invoke(turns)
+    turns += [AIMessage(first.content), HumanMessage("and then?")]
+    second = chat(max_tokens=20).invoke(turns).usage_metadata
+    assert second["input_token_details"]["cache_read"] > 0.8 * first.usage_metadata["input_tokens"]

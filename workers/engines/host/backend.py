@@ -14,10 +14,11 @@ from workers.engines.host.protocol import FinishReason, Request, Trouble
 
 @dataclass(frozen=True)
 class Read:
-    """``done`` tokens of a row's prompt, and of what it had made before, are read."""
+    """``done`` tokens of a row's prompt, and of what it had made before, are read; ``kept`` were known already."""
 
     id: int
     done: int
+    kept: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Knows nothing of LangChain: token ids go in, text comes out.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from workers.errors import (
 )
 from workers.sight.tally import TALLY
 
+_LOG = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
 _LOOK = 0.05
 """Seconds between looks at a caller's stop flag while another one loads the model."""
@@ -234,7 +236,7 @@ class Host:
         if limits.ceiling and taken_memory(reader.process.pid) > limits.ceiling:
             reader.retiring = True
         if reader.retiring and reader.retire(0):
-            what = "recycled"
+            what = "replaced"
         elif limits.idle and reader.retire(limits.idle):
             what = "unloaded"
         if not what:
@@ -317,6 +319,8 @@ class Host:
             self._forget(process)
             raise
         self._problem = ""
+        if process.ready is not None and process.ready.note:
+            _LOG.info("%s: %s", Path(self._spec.folder).name, process.ready.note)
         self._reader = Reader(process, self, self._limits.silence)
         return self._reader
 

@@ -125,12 +125,16 @@ class Delta:
 
 @dataclass(frozen=True)
 class Done:
-    """The run's end. ``completion_tokens`` counts every token the model made, its end marker included."""
+    """The run's end. ``completion_tokens`` counts every token the model made, its end marker included.
+
+    ``kept_tokens`` of the prompt were not read, since they had been read for an earlier run.
+    """
 
     id: int
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
+    kept_tokens: int = 0
 
 
 @dataclass(frozen=True)

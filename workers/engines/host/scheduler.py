@@ -143,6 +143,9 @@ class Scheduler:
         if run is None:  # it ended within this step
             return
         if isinstance(step, Read):
+            # Of its first time in a slot; later ones find what it read itself.
+            if not run.spent:
+                run.writer.kept += min(step.kept, len(run.request.tokens))
             total = len(run.request.tokens) + len(run.request.made)
             self._send(Prefilled(step.id, step.done, total))
         elif isinstance(step, Made):

@@ -23,6 +23,8 @@ class Writer:
         self._stops = StopFinder(request.stop)
         self._unsaid: list[int] = []
         self.made: list[int] = list(request.made)
+        self.kept = 0
+        """Tokens of the prompt that were known from an earlier run."""
         self.ended: FinishReason | None = None
 
     def again(self) -> list[Delta]:
@@ -55,7 +57,7 @@ class Writer:
         tail = self._stops.flush()
         last: list[Delta | Done] = [self._say(tail)] if tail else []
         why = self.ended or reason or "length"
-        return [*last, Done(self._request.id, why, len(self._request.tokens), len(self.made))]
+        return [*last, Done(self._request.id, why, len(self._request.tokens), len(self.made), self.kept)]
 
     def _judge(self) -> None:
         if self._stops.found:

@@ -272,5 +272,7 @@ def _last(done: Done, model: str, engine: str, notes: list[str]) -> AIMessageChu
         output_tokens=done.completion_tokens,
         total_tokens=done.prompt_tokens + done.completion_tokens,
     )
+    if done.kept_tokens:
+        usage["input_token_details"] = {"cache_read": done.kept_tokens}
     metadata = {"finish_reason": done.finish_reason, "model_name": model, "model_provider": engine, "notes": notes}
     return AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")

@@ -135,11 +135,11 @@ class Loop:
         return steps
 
     def _read(self, row: _Row) -> list[Step]:
-        slot = self._rows.index(row)
+        slot, kept = self._rows.index(row), 0
         if not row.looked:
             row.looked = True
             # Two tokens at least are left to read: a chunk of one rounds otherwise.
-            row.done = self._prefixes.fill(self._graph.buffers, slot, row.tokens, row.bulk - 2)
+            row.done = kept = self._prefixes.fill(self._graph.buffers, slot, row.tokens, row.bulk - 2)
         left = row.bulk - row.done
         size = min(left, CHUNK)
         if left - size == 1 and size > 2:
@@ -147,7 +147,7 @@ class Loop:
         logits = self._graph.read(slot, row.tokens[row.done : row.done + size], row.done)
         row.done += size
         self._touched[slot] = max(self._touched[slot], row.done)
-        steps: list[Step] = [Read(row.request.id, row.done)]
+        steps: list[Step] = [Read(row.request.id, row.done, kept)]
         if row.reads:
             return steps
         # At once, so that the next row with the same beginning finds it.

@@ -31,8 +31,6 @@ class Prefixes:
         self._numbers: dict[tuple[int, tuple[int, ...]], int] = {}
         self._blocks: OrderedDict[int, tuple[tuple[int, tuple[int, ...]], Floats]] = OrderedDict()
         self._next = 1
-        self.hits = 0
-        self.tokens = 0
 
     def __len__(self) -> int:
         """Blocks kept."""
@@ -46,10 +44,7 @@ class Prefixes:
             for buffer, part in zip(buffers, parts, strict=True):
                 buffer[slot, :, place * BLOCK : (place + 1) * BLOCK] = part
         self._touch(found)
-        done = len(found) * BLOCK
-        self.hits += bool(done)
-        self.tokens += done
-        return done
+        return len(found) * BLOCK
 
     def keep(self, buffers: Sequence[Floats], slot: int, tokens: Sequence[int]) -> None:
         """Keep a row's tokens, all of which are read; what does not fill a block is left out."""
