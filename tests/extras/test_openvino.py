@@ -169,7 +169,17 @@ def test_an_answer_keeps_to_its_guide(backend, guide, form):
         assert re.fullmatch(form, mine)
 
 
-def test_a_guide_that_cannot_be_compiled_costs_its_step_and_no_more(backend):
+def test_a_guide_that_cannot_be_compiled_costs_nobody_else(backend):
+    bad = Request(prompt(9), max_tokens=5, guide=Guide("json_schema", '{"type": "nonsense"}'))
+    events = run(backend, [Request(prompt(9), max_tokens=30), bad], late=3)
+    (failed,) = (event for event in events if isinstance(event, Failed))
+    assert failed.id == 2
+    assert "nonsense" in failed.message
+    assert isinstance(events[-1], Done)
+
+
+def test_an_error_within_a_step_costs_its_runs_and_no_more(backend, monkeypatch):
+    monkeypatch.setattr("workers.engines.host.backends.openvino.check_form", lambda guide: None)
     events = run(backend, [Request(prompt(9), max_tokens=5, guide=Guide("json_schema", '{"type": "nonsense"}'))])
     assert isinstance(events[-1], Failed)
     assert "nonsense" in events[-1].message

@@ -41,7 +41,8 @@ class Runtime:
 
     ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer. ``engine`` is the
     scheme of its URI, and ``length_setting`` what sets the session, for messages. ``guides`` says whether answers can
-    be held to a form; ``pictures`` bounds the pictures that it takes, None: it takes none.
+    be held to a form, ``guides_go_on`` whether such an answer can be gone on with;
+    ``pictures`` bounds the pictures that it takes, None: it takes none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Runtime:
     sampling: Sampling
     thinks: bool = False
     guides: bool = False
+    guides_go_on: bool = True
     pictures: PictureLimits | None = None
 
 
@@ -190,6 +192,8 @@ class HostedChatModel(BaseChatModel):
         if guide is not None:
             request = replace(request, guide=guide)
         if log is not None:
+            if guide is not None and not runtime.guides_go_on and log.ids:
+                log.refuse()
             request = replace(request, made=self._taken_over(log, most))
         if album:
             request = replace(request, pictures=album.pngs())

@@ -107,6 +107,7 @@ class OpenVINOEngine(HostedEngine):
                 sampling=profile.sampling if profile is not None else Sampling(),
                 thinks=profile is not None and profile.reasoning,
                 guides=True,
+                guides_go_on=False,
             ),
         )
 

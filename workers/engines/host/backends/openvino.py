@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from workers.engines.host.backend import Ended, Made, Read, Refused, Step, TextStream
+from workers.engines.host.backends.forms import check_form
 from workers.engines.host.protocol import FinishReason, Guide, LoadSpec, Request
 
 CHUNK = 256
@@ -146,6 +147,7 @@ class OpenVINO:
         return config
 
     def _guide(self, guide: Guide) -> Any:
+        check_form(guide)
         form = self._genai.StructuredOutputConfig
         if guide.kind == "json_schema":
             return form(json_schema=guide.text)
