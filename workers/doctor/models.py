@@ -72,6 +72,25 @@ def openvino_engine(settings: Settings) -> list[Check]:
     return [ok("openvino engine", f"openvino-genai {version('openvino-genai')}")]
 
 
+def weights_engines(settings: Settings) -> list[Check]:
+    """Whether the engines that run published weights can be used, where one is wanted; both are extras."""
+    from importlib.metadata import version
+
+    from workers.engines.host.backends import BACKENDS
+    from workers.engines.mlx import MLXEngine
+    from workers.engines.transformers import TransformersEngine
+
+    wanted = {uri.scheme for uri in parse_route(settings.model)}
+    checks: list[Check] = []
+    for engine in (TransformersEngine, MLXEngine):
+        name, missing = f"{engine.scheme} engine", engine.missing()
+        if missing and engine.scheme in wanted:
+            checks.append(fail(name, f"{', '.join(missing)}: not installed", BACKENDS[engine.scheme].install))
+        elif not missing:
+            checks.append(ok(name, " ".join(f"{part} {version(part.replace('_', '-'))}" for part in engine.packages)))
+    return checks
+
+
 def shelf(settings: Settings) -> list[Check]:
     """The models on the shelf, and whether each is whole."""
     entries = Shelf(settings.data_dir.expanduser()).list()
@@ -98,6 +117,10 @@ def default_model(settings: Settings) -> list[Check]:
     for uri in route:
         if uri.scheme in ("onnx", "openvino"):
             Shelf(settings.data_dir.expanduser()).path(uri.name, cast("Form", uri.scheme))
+        elif uri.scheme in ("transformers", "mlx"):
+            from workers.engines.weights.folder import WeightsFolder, locate
+
+            WeightsFolder.read(locate(uri.scheme, uri.name, settings.data_dir))
     if route[0].scheme == "extractive":
         message = "extractive: sentences are picked, none are written; translate and complete need a model"
         return [ok("default model", message, "PHIQ_MODEL=onnx:phi-3.5-mini once that is pulled")]

@@ -37,6 +37,12 @@ ENGINES: Mapping[str, EngineSpec] = MappingProxyType(
         "openvino": EngineSpec(
             "workers.engines.openvino:OpenVINOEngine", "pip install 'phiq[openvino]'", "openvino:phi-3.5-mini"
         ),
+        "transformers": EngineSpec(
+            "workers.engines.transformers:TransformersEngine",
+            "pip install 'phiq[transformers]'",
+            "transformers:phi-3.5-mini",
+        ),
+        "mlx": EngineSpec("workers.engines.mlx:MLXEngine", "pip install 'phiq[mlx]'", "mlx:phi-3.5-mini"),
         "ollama": EngineSpec("workers.engines.ollama:OllamaEngine", "pip install langchain-ollama", "ollama:phi3.5"),
         "openai": EngineSpec("workers.engines.openai:OpenAIEngine", "pip install langchain-openai", "openai:NAME"),
         **{

@@ -34,6 +34,12 @@ BACKENDS: Mapping[str, BackendSpec] = MappingProxyType(
         "openvino": BackendSpec(
             "workers.engines.host.backends.openvino:load", "OpenVINO GenAI", "pip install 'phiq[openvino]'"
         ),
+        "transformers": BackendSpec(
+            "workers.engines.host.backends.transformers_torch:load",
+            "transformers",
+            "pip install 'phiq[transformers]'",
+        ),
+        "mlx": BackendSpec("workers.engines.host.backends.mlx_lm:load", "MLX", "pip install 'phiq[mlx]'"),
     }
 )
 
