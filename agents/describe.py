@@ -64,7 +64,8 @@ def build_describe(
         if not (model.profile or {}).get("image_inputs"):
             raise ModelCannotSee(
                 "This model takes no pictures.",
-                hint="Choose one that does: ollama pull llava, then --model ollama:llava. "
+                hint="Choose one that does: phiq models pull phi-3.5-vision, then --model onnx:phi-3.5-vision; "
+                "or ollama pull llava, then --model ollama:llava. "
                 "Or have the text read and the rest measured without a model: --model extractive.",
             )
         looking = Looking(request, limits or PictureLimits(), keep)
