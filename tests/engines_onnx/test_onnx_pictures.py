@@ -21,6 +21,7 @@ from tools.pictures import PictureLimits, to_png
 from workers.engines.base import EngineURI
 from workers.engines.host.crops import LEVELS, choose, grid, places, scaled
 from workers.engines.host.pictures import _decode, stack
+from workers.engines.hosted.pictures import Album
 from workers.engines.onnx import OnnxEngine
 from workers.engines.onnx.folder import ModelFolder
 from workers.errors import EngineProtocolError, OptionUnsupported
@@ -285,3 +286,13 @@ def test_other_kinds_with_pictures_are_refused_by_name(eyes_folder):
 
     with pytest.raises(OptionUnsupported, match="phi4mm"):
         OnnxEngine(EngineURI("onnx", "eyes"), replace(ModelFolder.read(eyes_folder), kind="phi4mm"))
+
+
+def test_a_picture_gets_all_its_parts_where_there_is_just_room():
+    album = Album("eyes", LIMITS)
+    album.add({"type": "image", "base64": base64.b64encode(RED).decode()})
+    full = places(scaled((64, 48), 16))
+    assert album.place((5, -1, 6), full + 2) == (5, *[-1] * full, 6)
+    assert not album.notes()
+    assert len(album.place((5, -1, 6), full + 1)) < full
+    assert album.notes()
