@@ -15,8 +15,6 @@ from workers.engines.host.protocol import Delta, Done, Failed, Guide, LoadSpec, 
 from workers.engines.host.scheduler import Scheduler
 from workers.errors import OptionUnsupported
 
-pytest.importorskip("llguidance")
-
 SCHEMA = {
     "type": "object",
     "properties": {"kind": {"enum": ["a", "b"]}, "open": {"type": "boolean"}},

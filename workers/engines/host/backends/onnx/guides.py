@@ -1,6 +1,6 @@
 """Answers held to a form: a JSON schema, a regular expression or a choice allows some tokens and forbids the rest.
 
-The library llguidance knows which (an extra; GenAI has it inside, where this loop can't reach it).
+The library llguidance knows which (GenAI has it inside, where this loop can't reach it).
 """
 
 from __future__ import annotations
