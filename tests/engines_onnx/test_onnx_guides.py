@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from workers.engines.host.backends.genai import GenAI
+from workers.engines.host.backends.onnx.guides import Form
 from workers.engines.host.backends.onnx.load import load
 from workers.engines.host.protocol import Delta, Done, Failed, Guide, LoadSpec, Request
 from workers.engines.host.scheduler import Scheduler
@@ -78,6 +79,14 @@ def test_a_form_that_can_not_be_compiled_costs_only_itself(tiny, kind, text):
     (good, done), (_, failed) = run(backend, Request(tokens=PROMPT, max_tokens=5), ask(kind, text))
     assert good
     assert done.completion_tokens == 5
+    assert failed.trouble == "option"
+
+
+def test_a_form_that_allows_nothing_any_more_costs_only_itself(tiny, monkeypatch):
+    backend = load(LoadSpec(str(tiny), threads=1, max_length=1024))
+    monkeypatch.setattr(Form, "forbid", lambda _form, logits: logits - float("inf"))
+    (good, _), (_, failed) = run(backend, Request(tokens=PROMPT, max_tokens=5), ask("regex", "a+"))
+    assert good
     assert failed.trouble == "option"
 
 

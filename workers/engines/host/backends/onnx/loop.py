@@ -174,9 +174,11 @@ class Loop:
             if not np.isfinite(logits.max()):
                 steps.append(Refused(number, "nonsense", "the model gave numbers that are none (NaN)"))
                 continue
-            token = pick(
-                row.form.forbid(logits) if row.form is not None else logits, row.request, row.tokens, row.place
-            )
+            left = logits if row.form is None else row.form.forbid(logits)
+            if left.max() == -np.inf:  # a form that grew too large for its library
+                steps.append(Refused(number, "option", "no token fits the form of the answer here"))
+                continue
+            token = pick(left, row.request, row.tokens, row.place)
             row.tokens.append(token)
             steps.append(Made(number, (token,)))
             if row.form is not None:
