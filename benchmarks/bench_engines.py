@@ -89,11 +89,11 @@ def load(
     return found
 
 
-def support(engine: Contender, seed: int) -> dict[str, Figures]:
+def support(engine: Contender, seed: int, jobs: int = JOBS) -> dict[str, Figures]:
     """Jobs that share a long beginning, all there from the start."""
     shared = words(seed * 7919 + 1, SHARED)
-    prompts = [(*shared, *words(seed * 7919 + 2 + number, OWN)) for number in range(JOBS)]
-    return {f"{JOBS} jobs, {SHARED} shared + {OWN} own + {ANSWER}": together(engine, prompts, ANSWER, JOBS)}
+    prompts = [(*shared, *words(seed * 7919 + 2 + number, OWN)) for number in range(jobs)]
+    return {f"{jobs} jobs, {SHARED} shared + {OWN} own + {ANSWER}": together(engine, prompts, ANSWER, jobs)}
 
 
 def first_token(engine: Contender, prompt: tuple[int, ...], answer: int) -> float:
@@ -233,12 +233,14 @@ def main() -> None:
     parser.add_argument("--llama", type=Path, help="llama.cpp's server, to compare with llama4 and llama8")
     parser.add_argument("--shapes", default=",".join(f"{prompt}+{answer}" for prompt, answer in SHAPES))
     parser.add_argument("--together", default=",".join(map(str, TOGETHER)), help="jobs at once, for the part load")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="of the support mix")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     engines, parts = asked.engines.split(","), asked.parts.split(",")
     if unknown := {*engines} - {*NAMES} | {*parts} - {*PARTS}:
         raise SystemExit(f"there is no {', '.join(sorted(unknown))}")
     measures = {**PARTS, "load": _load(asked.shapes, asked.together)}
+    measures["support"] = lambda engine, seed: support(engine, seed, asked.jobs)
     seen: dict[tuple[str, str, str], list[Figures]] = {}
     for number in range(asked.rounds):
         for name in engines if number % 2 == 0 else reversed(engines):
@@ -249,7 +251,8 @@ def main() -> None:
                         continue
                     for what, figures in measures[part](engine, 1 + number).items():
                         seen.setdefault((part, what, name), []).append(figures)
-                    print(f"round {number + 1}: {name} {part}", flush=True)
+                        said = ", ".join(f"{head} {figure:,.2f}" for head, figure in figures.items())
+                        print(f"round {number + 1}: {name}, {part}, {what}: {said}", flush=True)
             finally:
                 engine.close()
     result = [

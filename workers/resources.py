@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from knowledge.store import Store
     from workers.engines.base import EngineURI
     from workers.engines.registry import Registry
+    from workers.models.folder import Form
 
 _STORES = 32
 """Connections to Chroma kept open, one a tenant; the least recently used goes."""
@@ -32,6 +33,7 @@ class Resources:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._digests: dict[str, str] = {}
+        self._choices: dict[tuple[EngineURI, bool], EngineURI] = {}
         self._opening = threading.Lock()
         self._embedding = threading.Lock()
         self._registry: Registry | None = None
@@ -152,15 +154,39 @@ class Resources:
             return {}
         return {uri: engine.status().state for uri, engine in registry.engines().items()}
 
+    def chosen(self, uri: EngineURI, *, sees: bool) -> EngineURI:
+        """What ``auto`` means, any other as it is.
+
+        A choice stays while its model is there: two models in memory because another one was pulled meanwhile
+        would be one too many. That nothing is here is found out anew each time.
+
+        Raises:
+            ModelNotFound: the model that was named is not here.
+        """
+        if uri.scheme != "auto":
+            return uri
+        from workers.engines.auto import resolve
+        from workers.models.shelf import Shelf
+
+        kept = self._choices.get((uri, sees))
+        if kept is not None and any(entry.uri == str(kept) for entry in Shelf(self._settings.data_dir).list()):
+            return kept
+        found = resolve(uri, self._settings, sees=sees)
+        if found.scheme != "extractive":
+            self._choices[uri, sees] = found
+        return found
+
     def digest(self, uri: EngineURI) -> str:
         """The SHA-256 over the hashes of a model's files on the shelf; empty where they are not known."""
         if uri.scheme not in ("onnx", "openvino"):
             return ""
         from workers.models.shelf import Shelf
 
-        if uri.name not in self._digests:
-            self._digests[uri.name] = Shelf(self._settings.data_dir).digest(uri.name)
-        return self._digests[uri.name]
+        key = str(uri)
+        if key not in self._digests:
+            form: Form = "onnx" if uri.scheme == "onnx" else "openvino"
+            self._digests[key] = Shelf(self._settings.data_dir).digest(uri.name, form)
+        return self._digests[key]
 
     def loads_first(self, uri: EngineURI) -> bool:
         """Whether a run on this engine has to wait until its model is loaded: minutes, with a big one."""

@@ -31,6 +31,7 @@ from workers.engines.route import CANNOT, MOVES, Breakers, Passed, fault, order,
 from workers.errors import OptionUnsupported
 from workers.ingest_reports import IngestReports
 from workers.jobs import (
+    Capability,
     ChatJob,
     CompleteJob,
     DescribeJob,
@@ -42,6 +43,7 @@ from workers.jobs import (
     SearchJob,
     SummarizeJob,
     TranslateJob,
+    capability,
 )
 from workers.resources import Resources
 from workers.settings import Settings
@@ -74,7 +76,9 @@ class Runner:
             Interrupted: ``stop`` was set.
             PhiqError: whatever keeps the job from being done.
         """
-        route = parse_route(job.model or self._settings.model)
+        sees = capability(job, "auto") is Capability.VISION
+        named = parse_route(job.model or self._settings.model)
+        route = tuple(dict.fromkeys(self._have.chosen(uri, sees=sees) for uri in named))
         if len(route) == 1 or isinstance(job, EmbedJob | SearchJob | IngestJob):
             yield from self._run(job, route[0], stop, checkpoints, ())
             return

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     )
     key_prefix: str = Field(default="phiq", pattern=r"^[A-Za-z0-9_.-]{1,32}$", description="before every Redis key")
     tenant: str = Field(default="default", description="whose jobs the command line submits")
-    model: str = Field(default="extractive", description="engine URI for jobs that name none")
+    model: str = Field(default="extractive", description="engine URI for jobs that name none; auto: what is best here")
     local_only: bool = Field(default=True, description="refuse engines that would send words off this machine")
     allow_fake_engine: bool = Field(default=False, description="let tests and load tests use the fake engine")
 

@@ -40,7 +40,7 @@ def list_models(io: Io) -> None:
     ollama = ollama_names(settings)
     in_ollama = {profile.name: name for name in ollama or () if (profile := lookup(name)) is not None}
     names = [profile.name for profile in PROFILES]
-    names += [name for name in here if name not in names]
+    names += [name for name, entry in here.items() if name not in names and entry.model not in names]
     rows: list[dict[str, object]] = []
     for name in names:
         profile, entry = lookup(name), here.get(name)
@@ -55,7 +55,7 @@ def list_models(io: Io) -> None:
                 "onnx": None if entry is None else {"path": str(entry.path), "problem": entry.problem},
                 "ollama": in_ollama.get(name),
                 "use": [
-                    *([f"onnx:{name}"] if entry is not None and not entry.problem else []),
+                    *(one.uri for one in (entry, here.get(f"{name}-ov")) if one is not None and not one.problem),
                     *([f"ollama:{in_ollama[name]}"] if name in in_ollama else []),
                 ],
                 "ollama_name": profile.ollama if profile else None,
@@ -82,6 +82,10 @@ def list_models(io: Io) -> None:
     for entry in here.values():
         if entry.problem:
             io.note(f"{entry.name} can't be used: {entry.problem}", style="yellow")
+    from workers.engines.auto import choose
+
+    choice = choose(settings)
+    io.note(f"auto is {choice.uri} here: {choice.why}.")
     io.note(
         f"Jobs that name no model run on {default_model(settings)} (phiq up -m MODEL, or PHIQ_MODEL). "
         + ("Ollama runs." if ollama is not None else f"No Ollama answers at {settings.ollama_url}.")

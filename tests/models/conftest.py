@@ -116,7 +116,8 @@ class FakeHub:
         data = self.lie.get(path, self.files[path])
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
         body = data[start:]
-        headers = {"ETag": '"x"', "X-Repo-Commit": self.commit}
+        # Said, or a client may send its next request on a connection that is about to be closed.
+        headers = {"ETag": '"x"', "X-Repo-Commit": self.commit, "Connection": "close"}
         if asked:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         handler.send_response(206 if asked else 200)

@@ -114,8 +114,15 @@ def default_model(settings: Settings) -> list[Check]:
         route = registry.check_route(settings.model)
     finally:
         registry.close()
+    from workers.engines.auto import choose, resolve
+
+    said = []
     for uri in route:
-        if uri.scheme in ("onnx", "openvino"):
+        if uri.scheme == "auto":
+            resolve(uri, settings)
+            choice = choose(settings, uri.name)
+            said.append(f"{uri} is {choice.uri}: {choice.why}")
+        elif uri.scheme in ("onnx", "openvino"):
             Shelf(settings.data_dir.expanduser()).path(uri.name, cast("Form", uri.scheme))
         elif uri.scheme in ("transformers", "mlx"):
             from workers.engines.weights.folder import WeightsFolder, locate
@@ -123,8 +130,8 @@ def default_model(settings: Settings) -> list[Check]:
             WeightsFolder.read(locate(uri.scheme, uri.name, settings.data_dir))
     if route[0].scheme == "extractive":
         message = "extractive: sentences are picked, none are written; translate and complete need a model"
-        return [ok("default model", message, "PHIQ_MODEL=onnx:phi-3.5-mini once that is pulled")]
-    return [ok("default model", settings.model)]
+        return [ok("default model", message, "PHIQ_MODEL=auto once a model is pulled")]
+    return [ok("default model", "; ".join(said) or settings.model)]
 
 
 def _cached(repository: str) -> bool:

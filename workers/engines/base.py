@@ -21,7 +21,7 @@ _URI = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*):(?P<name>\S{1,512})$")
 
 @dataclass(frozen=True)
 class EngineURI:
-    """``scheme:name``, such as ``onnx:phi-3.5-mini``; ``extractive`` alone has no name."""
+    """``scheme:name``, such as ``onnx:phi-3.5-mini``; ``extractive`` has no name, ``auto`` needs none."""
 
     scheme: str
     name: str = ""
@@ -33,8 +33,8 @@ class EngineURI:
         Raises:
             EngineUnknown: when the text has not the form.
         """
-        if text == "extractive":
-            return cls("extractive")
+        if text in ("extractive", "auto"):
+            return cls(text)
         match = _URI.match(text)
         if match is None:
             raise EngineUnknown(

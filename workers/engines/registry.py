@@ -79,7 +79,7 @@ class Registry:
             SettingsInvalid: a setting it needs is missing or no address.
         """
         parsed = EngineURI.parse(uri)
-        if parsed.scheme == "extractive":
+        if parsed.scheme in ("extractive", "auto"):
             return parsed
         if parsed.scheme not in ENGINES:
             known = ", ".join(spec.names_model for scheme, spec in ENGINES.items() if scheme != "fake")

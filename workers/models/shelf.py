@@ -233,11 +233,11 @@ class Shelf:
         folder = self.root / name
         return _NAME.match(name) is not None and folder.exists() and form_of(folder) in (form, None, *_any(form))
 
-    def digest(self, name: str) -> str:
+    def digest(self, name: str, form: Form | None = None) -> str:
         """The SHA-256 over the names and hashes of a pulled model's files; empty where they are not known."""
         if Path(name).is_absolute():
             return ""
-        manifest = self.manifest(self.canonical(name))
+        manifest = self.manifest(self.canonical(name, form))
         files = manifest.files if manifest is not None else None
         if not files or not all(sha for _, sha in files.values()):
             return ""
