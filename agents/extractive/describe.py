@@ -32,7 +32,8 @@ NO_MODEL = "No generative model was used: the text was read and the rest measure
 UNSURE = "Lines marked (?) were read with doubt."
 _NEEDS_EYES = (
     "The text in the picture does not answer the question. What a picture shows needs a vision model: "
-    "`ollama pull llava`, then `--model ollama:llava`."
+    "`phiq models pull phi-3.5-vision`, then `--model onnx:phi-3.5-vision`; or `ollama pull llava`, then "
+    "`--model ollama:llava`."
 )
 _ENOUGH_WORDS = 0.6
 _ENOUGH_COSINE = 0.5
