@@ -59,7 +59,7 @@ def list_models(io: Io) -> None:
                     *([f"ollama:{in_ollama[name]}"] if name in in_ollama else []),
                 ],
                 "ollama_name": profile.ollama if profile else None,
-                "has_onnx": bool(profile and profile.onnx_repo and not profile.vision),
+                "has_onnx": bool(profile and profile.onnx_repo and profile.name != "phi-4-multimodal"),
             }
         )
     if io.json:
@@ -97,8 +97,8 @@ def _get(row: dict[str, object], ollama_runs: bool) -> str:
         return ""
     if row["ollama_name"] and (ollama_runs or not row["has_onnx"]):
         return f"phiq models pull ollama:{row['ollama_name']}"
-    if row["vision"]:
-        return "not yet: ONNX runs text only"
+    if row["vision"] and not row["has_onnx"]:
+        return "not yet: it is cut up in another way"
     return f"phiq models pull {row['name']}" if row["has_onnx"] else "phiq models add FOLDER"
 
 
