@@ -110,6 +110,18 @@ def test_a_prefix_that_is_kept_is_not_read_again_and_changes_nothing(backend):
     assert time.perf_counter() - middle < 0.6 * (middle - begin)
 
 
+def test_what_runs_that_come_together_share_is_read_once(backend):
+    shared = prompt(80, 2000)
+    jobs = [Request((*shared, *prompt(81 + number, 16)), max_tokens=4) for number in range(6)]
+    begin = time.perf_counter()
+    run(backend, [Request(prompt(90, 2016), max_tokens=4)])
+    one = time.perf_counter() - begin
+    events = run(backend, jobs)
+    six = time.perf_counter() - begin - one
+    assert six < 3 * one
+    assert [ids(events, number) for number in (1, 6)] == [ids(run(backend, [jobs[at]])) for at in (0, 5)]
+
+
 def test_each_seed_repeats_itself_whatever_runs_beside_it(backend):
     def drawn(seed: int) -> Request:
         return Request(prompt(1), max_tokens=24, temperature=1.0, top_k=50, top_p=0.95, min_p=0.001, seed=seed)

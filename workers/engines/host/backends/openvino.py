@@ -21,6 +21,8 @@ from workers.engines.host.protocol import FinishReason, Guide, LoadSpec, Request
 
 CHUNK = 256
 """Tokens of a step, those that rows make and those that are read: it bounds how long a step holds up a cancel."""
+_SHARED = 96
+"""Tokens at the start of two prompts, three blocks of the cache, for which the second waits until the first is read."""
 _AHEAD = 128
 """Tokens of an answer for which there must be room before a row is admitted; most answers are shorter than they may
 be, and where the cache fills up after all, the library itself makes a row wait and reads it again."""
@@ -57,15 +59,14 @@ class OpenVINO:
         vocabulary = int(self._spec.options["vocabulary"])
         if not ids or min(ids) < 0 or max(ids) >= vocabulary:
             raise ValueError(f"the prompt is empty or holds a token that is not below {vocabulary}")
-        import openvino
-
-        handle = self._pipe.add_request(
-            request.id, openvino.Tensor(np.array([ids], dtype=np.int64)), self._config(request)
-        )
-        self._rows[request.id] = _Row(request, handle)
+        row = _Row(request, self._config(request), ids)
+        self._rows[request.id] = row
+        self._begin(row)
 
     def step(self) -> list[Step]:
         """One step of the library's scheduler."""
+        for row in self._rows.values():
+            self._begin(row)
         try:
             self._pipe.step()
         except Exception as error:
@@ -84,7 +85,8 @@ class OpenVINO:
         row = self._rows.pop(number, None)
         if row is None:
             return
-        row.handle.cancel()
+        if row.handle is not None:
+            row.handle.cancel()
         if not self._rows:  # nobody else makes steps, and only a step frees what was cancelled
             self._pipe.step()
 
@@ -126,6 +128,20 @@ class OpenVINO:
         self.ends = frozenset(int(token) for token in {*base.stop_token_ids, base.eos_token_id} if token >= 0)
         self._words = Tokenizer.from_file(str(Path(self._spec.folder) / "tokenizer.json"))
 
+    def _begin(self, row: _Row) -> None:
+        """Hand a row over, unless one that is being read begins as it does: then it finds that in the cache later.
+
+        Handed over at once each would read it for itself.
+        """
+        if row.handle is not None or any(
+            other.handle is not None and not other.made and _alike(other.ids, row.ids) for other in self._rows.values()
+        ):
+            return
+        import openvino
+
+        tensor = openvino.Tensor(np.array([row.ids], dtype=np.int64))
+        row.handle = self._pipe.add_request(row.request.id, tensor, row.config)
+
     def _config(self, request: Request) -> Any:
         config = self._genai.GenerationConfig()
         config.apply_chat_template = False
@@ -160,6 +176,8 @@ class OpenVINO:
         return form(structural_tags_config=whole)
 
     def _take(self, number: int, row: _Row) -> list[Step]:
+        if row.handle is None:
+            return [Read(number, 0)]
         steps: list[Step] = []
         reason: Any = None
         while row.handle.can_read():
@@ -188,7 +206,7 @@ class OpenVINO:
         left = self._chunk - sum(1 for row in self._rows.values() if row.made)
         for number, row in self._rows.items():
             total = len(row.request.tokens) + len(row.request.made)
-            if row.made or row.handle.can_read():
+            if row.handle is None or row.made or row.handle.can_read():
                 continue
             took = max(0, min(left, total - row.read))
             left -= took
@@ -200,9 +218,16 @@ class OpenVINO:
 @dataclass
 class _Row:
     request: Request
-    handle: Any
+    config: Any
+    ids: list[int]
+    handle: Any = None
     read: int = 0
     made: int = 0
+
+
+def _alike(one: list[int], other: list[int]) -> bool:
+    """Whether two prompts begin alike for long enough that waiting pays, a few blocks of the cache."""
+    return len(one) > _SHARED and one[:_SHARED] == other[:_SHARED]
 
 
 def _need(request: Request) -> int:
