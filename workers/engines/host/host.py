@@ -206,7 +206,7 @@ class Host:
         if event.trouble == "memory":
             return EngineOutOfMemory(
                 f"The model ran out of memory: {event.message}",
-                hint="Lower PHIQ_ONNX_MAX_LENGTH or the job's max_tokens, or take a smaller model.",
+                hint=f"Lower {self._spec.length_setting} or the job's max_tokens, or take a smaller model.",
                 subject=self._spec.folder,
             )
         if event.trouble == "nonsense":

@@ -102,7 +102,7 @@ class HostProcess:
             if error.details.get("signal") == "SIGKILL":
                 raise EngineOutOfMemory(
                     f"The process that loaded {folder} was killed, most likely because memory ran out.",
-                    hint="Close other programs, lower PHIQ_ONNX_MAX_LENGTH, or take a smaller model.",
+                    hint=f"Close other programs, lower {self._spec.length_setting}, or take a smaller model.",
                     subject=folder,
                     **error.details,
                 ) from error
@@ -192,7 +192,7 @@ def _load_error(spec: LoadSpec, failed: LoadFailed) -> Exception:
     if failed.trouble == "memory":
         return EngineOutOfMemory(
             f"There is not enough memory to load {spec.folder}: {failed.message}",
-            hint="Close other programs, lower PHIQ_ONNX_MAX_LENGTH, or take a smaller model.",
+            hint=f"Close other programs, lower {spec.length_setting}, or take a smaller model.",
             subject=spec.folder,
         )
     if failed.trouble == "option":

@@ -32,6 +32,11 @@ class LoadSpec:
     slots: int = 4
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def length_setting(self) -> str:
+        """The setting that sets ``max_length``, for messages."""
+        return "PHIQ_OPENVINO_MAX_LENGTH" if self.backend == "openvino" else "PHIQ_ONNX_MAX_LENGTH"
+
 
 @dataclass(frozen=True)
 class Guide:
