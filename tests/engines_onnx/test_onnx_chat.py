@@ -180,6 +180,7 @@ def test_positions_are_taken_as_scaled_where_a_long_folder_does_not_say(broken_c
         ({"temperature": "hot"}, "temperature"),
         ({"max_tokens": 4096}, "max_tokens"),
         ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "json_schema", "json_schema": "x"}}, "response_format"),
     ],
 )
 def test_an_option_that_cannot_be_honoured_is_named(chat, call, name):

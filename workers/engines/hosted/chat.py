@@ -180,7 +180,7 @@ class HostedChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         runtime = self.runtime
         log: TokenLog | None = call.pop("resume", None)
-        guide = guide_of(call.pop("response_format", None)) if runtime.guides else None
+        guide = guide_of(call.pop("response_format", None), self.model) if runtime.guides else None
         options = merge(self._options(), self.model, stop=stop, **call)
         room = self._room(options)
         tokens, album = self._prompt(messages, room)

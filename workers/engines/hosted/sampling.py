@@ -46,13 +46,25 @@ def merge(options: GenerationOptions, model: str, **call: Any) -> GenerationOpti
         ) from error
 
 
-def guide_of(form: Mapping[str, Any] | None) -> Guide | None:
-    """What an answer is held to, from OpenAI's ``response_format``."""
-    kind = (form or {}).get("type")
-    if kind == "json_schema":
-        assert form is not None
-        return Guide("json_schema", json.dumps(form["json_schema"]["schema"]))
-    return Guide("json_schema", '{"type": "object"}') if kind == "json_object" else None
+def guide_of(form: Any, model: str) -> Guide | None:
+    """What an answer is held to, from OpenAI's ``response_format``; None for plain text.
+
+    Raises:
+        OptionUnsupported: it is none of that protocol's forms.
+    """
+    match form:
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return Guide("json_schema", '{"type": "object"}')
+        case {"type": "json_schema", "json_schema": {"schema": Mapping() as schema}}:
+            return Guide("json_schema", json.dumps(schema))
+    raise OptionUnsupported(
+        f"{model} takes no response_format like {str(form)[:80]}.",
+        hint='Give {"type": "json_object"}, or {"type": "json_schema", "json_schema": {"schema": …}}.',
+        subject=model,
+        option="response_format",
+    )
 
 
 def make_request(
