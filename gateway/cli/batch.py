@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gateway.cli import show
-from gateway.cli.follow import cancelling
 from gateway.cli.io import Io
 from gateway.cli.saving import save_text
 from knowledge.errors import PhiqError
@@ -46,7 +45,7 @@ def run_batch(
     from gateway.errors import exit_code
 
     records: dict[str, JobRecord] = {}
-    with cancelling(io, *(job for _, job in jobs)), _display(io, jobs) as display:
+    with _display(io, jobs) as display:
         for name, record in _ended(jobs, display):
             records[record.id] = record
             display(name, record)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.cancelling import cancelling, uninterrupted
 from gateway.cli.io import Io
 from knowledge.errors import PhiqError
 
@@ -46,15 +47,29 @@ def dispatch(
 
     Raises:
         PhiqError: the job's error; of several, the gravest.
+        KeyboardInterrupt: after asking that all be cancelled (not with --no-wait).
     """
-    from gateway.cli.show import near
-    from gateway.shorthand import build_job
-
     options = dict(shared)
     no_wait = bool(options.pop("no_wait", None))
     options["lane"] = options.get("lane") or ("interactive" if len(wanted) + len(bad) == 1 else "batch")
+    jobs: list[ClientJob[Any]] = []
+    with cancelling(io, [] if no_wait else jobs):
+        _submit(io, client, wanted, options, jobs)
+        if no_wait:
+            announce(io, jobs)
+            tell(io, bad)
+        else:
+            _see_to_the_end(io, [one.name for one in wanted], jobs, bad, out)
+
+
+def _submit(
+    io: Io, client: Client, wanted: Sequence[Wanted], options: dict[str, Any], jobs: list[ClientJob[Any]]
+) -> None:
+    """Submit all; each is in ``jobs`` as soon as it exists."""
+    from gateway.cli.show import near
+    from gateway.shorthand import build_job
+
     key = options.pop("idempotency_key", None)
-    jobs: list[tuple[str, ClientJob[Any]]] = []
     for number, one in enumerate(wanted, 1):
         # A key names one request, so each of several gets its own.
         own_key = key if key is None or len(wanted) == 1 else f"{key}-{number}"
@@ -68,28 +83,30 @@ def dispatch(
                 idempotency_key=own_key,
                 metadata={"name": near(one.name)[:200]},
             )
-            job = client.submit_job(built)
+            with uninterrupted():
+                jobs.append(client.submit_job(built))
         except PhiqError as error:
-            if number > 1:
-                io.note(f"{number - 1} of {len(wanted)} jobs were submitted before this (phiq jobs).", style="yellow")
+            if jobs:
+                io.note(f"{len(jobs)} of {len(wanted)} jobs were submitted before this (phiq jobs).", style="yellow")
             error.subject = error.subject or one.name
             raise
-        jobs.append((one.name, job))
-    if no_wait:
-        announce(io, [job for _, job in jobs])
-        tell(io, bad)
-    elif len(jobs) == 1 and not bad:
-        from gateway.cli.follow import conclude, follow
-        from gateway.cli.saving import save_text
 
-        record = follow(io, jobs[0][1], text=out is None)
-        conclude(io, record, with_text=out is None and not io.streams)
-        if out is not None:
-            save_text(io, jobs[0][0], record, out)
-    else:
+
+def _see_to_the_end(
+    io: Io, names: Sequence[str], jobs: Sequence[ClientJob[Any]], bad: Sequence[Unreadable], out: Path | None
+) -> None:
+    if len(jobs) > 1 or bad:
         from gateway.cli.batch import run_batch
 
-        run_batch(io, jobs, bad, out)
+        run_batch(io, list(zip(names, jobs, strict=True)), bad, out)
+        return
+    from gateway.cli.follow import conclude, follow
+    from gateway.cli.saving import save_text
+
+    record = follow(io, jobs[0], text=out is None, cancel=False)
+    conclude(io, record, with_text=out is None and not io.streams)
+    if out is not None:
+        save_text(io, names[0], record, out)
 
 
 def tell(io: Io, bad: Sequence[Unreadable]) -> None:

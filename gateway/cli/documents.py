@@ -202,10 +202,10 @@ def _bodies(
 
 
 def _wait(io: Io, job: ClientJob[Any], bar: Progress | None) -> IngestResult:
-    from gateway.cli.follow import cancelling
+    from gateway.cli.cancelling import cancelling
 
     task = None if bar is None else bar.add_task("ingesting", total=None)
-    with cancelling(io, job):
+    with cancelling(io, [job]):
         for event in job.events():
             if event.progress is not None and bar is not None and task is not None:
                 note = event.progress.note or "ingesting"

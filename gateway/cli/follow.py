@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli import show
+from gateway.cli.cancelling import cancelling
 from gateway.cli.io import Io
 from gateway.cli.why import why
 from knowledge.errors import PhiqError
@@ -112,11 +113,11 @@ def follow(io: Io, job: ClientJob[Any], *, after: str = "0-0", text: bool = True
         cancel: Whether leaving means that nobody wants the result.
 
     Raises:
-        KeyboardInterrupt: after asking that the job be cancelled.
+        KeyboardInterrupt: after asking that the job be cancelled, with ``cancel``.
     """
     printer = _Text(io)
     stream = text and not io.json and io.streams
-    with cancelling(io, *([job] if cancel else [])), _explaining(io, job) as status:
+    with cancelling(io, [job] if cancel else []), _explaining(io, job) as status:
         for event in job.events(after=after):
             if event.type == "progress" and event.progress is not None:
                 status.say(_how_far(event.progress), passing=True)
@@ -136,20 +137,6 @@ def _how_far(progress: Progress) -> str:
     if not (progress.done or progress.total):
         return words
     return f"{words} ({progress.done}{f' of {progress.total}' if progress.total else ''})"
-
-
-@contextmanager
-def cancelling(io: Io, *jobs: ClientJob[Any]) -> Iterator[None]:
-    """Ctrl-C, or a reader that left, cancels the jobs: nobody wants what they would still make."""
-    try:
-        yield
-    except (KeyboardInterrupt, BrokenPipeError):
-        for job in jobs:
-            try:
-                job.cancel()
-            except PhiqError:
-                io.note(f"Job {job.id} could not be cancelled.", style="yellow")
-        raise
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,18 +62,20 @@ def watch_paths(io: Io, client: Client, paths: Sequence[str], collection: str, r
     if made is not None:
         tell(made)
     io.note(f"Watching {', '.join(show.near(str(path)) for path in watched)}. Ctrl-C ends it.")
-    for change in changes:
-        there, gone = _sorted((path for _, path in change), SUFFIXES)
-        try:
-            if there:
-                made, _ = ingest_paths(io, client, there, collection)
-                if made is not None:
-                    tell(made)
-            for name in gone:
-                tell(_forget(client, name, collection))
-        except PhiqError as error:
-            # A service that is away must not end the watch: the files are seen again at their next change.
-            io.note(f"{error.code}: {error.message} {error.hint}", style="yellow")
+    # Also in the middle of a job, which is then cancelled: to end this is no failure.
+    with suppress(KeyboardInterrupt):
+        for change in changes:
+            there, gone = _sorted((path for _, path in change), SUFFIXES)
+            try:
+                if there:
+                    made, _ = ingest_paths(io, client, there, collection)
+                    if made is not None:
+                        tell(made)
+                for name in gone:
+                    tell(_forget(client, name, collection))
+            except PhiqError as error:
+                # A service that is away must not end the watch: the files are seen again at their next change.
+                io.note(f"{error.code}: {error.message} {error.hint}", style="yellow")
 
 
 def _sorted(changed: Iterable[str], suffixes: frozenset[str]) -> tuple[list[str], list[str]]:

@@ -126,8 +126,12 @@ def test_a_tenant_at_its_limit_is_told_when_to_come_back(run: Run) -> None:
 def test_workers_tell_what_they_do(run: Run, wait_until: Callable[..., Any]) -> None:
     job_id = submit(run, "fake:words?count=400&rate=10")
     try:
-        wait_until(lambda: any(w["doing"] for w in run("workers", "--json").json), 20, "a worker tells of its job")
-        (doing,) = [job for worker in run("workers", "--json").json for job in worker["doing"] if job["id"] == job_id]
+
+        def mine() -> list[dict[str, Any]]:
+            workers = run("workers", "--json").json
+            return [job for worker in workers for job in worker["doing"] if job["id"] == job_id]
+
+        (doing,) = wait_until(mine, 20, "a worker tells of the job")
         assert doing["kind"] == "complete"
         assert doing["attempt"] == 1
         assert job_id in run("workers").out

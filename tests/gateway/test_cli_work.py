@@ -237,6 +237,30 @@ def test_ctrl_c_cancels_a_whole_batch(spawn: Spawn, run: Run, wait_until: Callab
     wait_until(lambda: states() == ["cancelled"] * 4, 15, "all cancelled")
 
 
+def test_ctrl_c_while_jobs_are_submitted_cancels_those_that_were(
+    run: Run, wait_until: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.client import Client
+
+    names = [str(tmp_path / f"early-{number}.txt") for number in range(3)]
+    for name in names:
+        Path(name).write_text("go on", encoding="utf-8")
+    submit, ids = Client.submit_job, []
+
+    def interrupted(client: Client, job: Any) -> Any:
+        made = submit(client, job)
+        ids.append(made.id)
+        if len(ids) == 2:
+            signal.raise_signal(signal.SIGINT)  # the job is there, and the command does not know of it yet
+        return made
+
+    monkeypatch.setattr(Client, "submit_job", interrupted)
+    assert run("complete", *names, "-m", SLOW).code == 130
+    assert len(ids) == 2
+    for job_id in ids:
+        wait_until(lambda job_id=job_id: run("jobs", job_id, "--json").json["state"] == "cancelled", 15, job_id)
+
+
 def test_a_job_nobody_serves_says_so_while_it_waits(tmp_path: Path, spawn: Spawn) -> None:
     from workers.settings import Settings
     from workers.stack import Stack
