@@ -217,6 +217,7 @@ PARTS: dict[str, Callable[[Contender, int], dict[str, Figures]]] = {
     "heartbeat": heartbeat,
     "cancel": cancel,
 }
+OURS = ("onnx", "openvino")
 ONLY_OURS = ("heartbeat", "cancel", "flat")
 """What says nothing of others: their requests block nobody here, and they are not asked to stop."""
 
@@ -247,7 +248,7 @@ def main() -> None:
             engine = start(name, asked.folder / asked.size, asked.threads, asked.llama)
             try:
                 for part in parts:
-                    if part in ONLY_OURS and name.startswith("llama"):
+                    if part in ONLY_OURS and name not in OURS:
                         continue
                     for what, figures in measures[part](engine, 1 + number).items():
                         seen.setdefault((part, what, name), []).append(figures)

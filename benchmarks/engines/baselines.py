@@ -1,6 +1,8 @@
 """The engines that are compared, with every setting that matters, decided before ours were tuned.
 
-- ``genai``: ONNX Runtime GenAI as its own examples run it, one request at a time, nothing kept between them.
+- ``genai``: ONNX Runtime GenAI as its own examples run it: one request at a time, each prompt read in one piece,
+  nothing kept between them.
+- ``genai8``: its generator's own batches, up to eight requests that wait together.
 - ``onnx`` and ``openvino``: ours, through the host's process, as a worker starts them.
 - ``llama4`` and ``llama8``: llama.cpp's server with 4 and 8 slots, continuous batching and its prompt cache on, the
   settings that its own documentation recommends for that (unified cache, batches of 2048 and 512).
@@ -13,13 +15,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import httpx
 import psutil
 
+from benchmarks.engines.genai import Plain
 from workers.engines.base import EngineURI
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.protocol import Delta, Request
@@ -31,7 +34,7 @@ from workers.engines.openvino.folder import OpenVINOFolder
 
 SESSION = 2560
 """Tokens: the longest prompt that is measured, and its answer."""
-NAMES = ("genai", "onnx", "openvino", "llama4", "llama8")
+NAMES = ("genai", "genai8", "onnx", "openvino", "llama4", "llama8")
 
 
 class Contender(Protocol):
@@ -94,11 +97,14 @@ class Llama:
             *(self.program, "-m", self.model, "--host", "127.0.0.1", "--port", port, "--no-webui"),
             *("-t", self.threads, "-tb", self.threads, "-np", self.slots, "-c", SESSION * self.slots),
             *("--cont-batching", "-b", 2048, "-ub", 512, "--cache-prompt", "--kv-unified", "-fa", "auto"),
+            *("--threads-http", 64),  # a connection that waits takes one
         ]
         self._popen = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600, trust_env=False)
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=600, trust_env=False, headers={"Connection": "close"}
+        )
         limit = time.monotonic() + 60
         while True:
             try:
@@ -146,6 +152,8 @@ def start(name: str, folder: Path, threads: int, llama: Path | None) -> Contende
         if llama is None:
             raise SystemExit("llama.cpp's server is compared where --llama names it")
         return Llama(name, llama, folder / "gguf" / "model.gguf", int(name.removeprefix("llama")), threads)
+    if name.startswith("genai"):
+        return Plain(name, folder / "onnx", threads, int(name.removeprefix("genai") or 1))
     engine: HostedEngine
     limits = HostLimits(waiting=4096)
     if name == "openvino":
@@ -156,7 +164,5 @@ def start(name: str, folder: Path, threads: int, llama: Path | None) -> Contende
         uri = EngineURI("onnx", "bench")
         engine = OnnxEngine(uri, shape, session=SESSION, threads=threads, limits=limits)
     host = engine.host
-    if name == "genai":
-        host = Host(replace(host.spec, backend="genai", slots=1, options={}), limits)
     host.load(threading.Event())
     return Hosted(name, host)
