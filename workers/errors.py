@@ -213,6 +213,12 @@ class EngineLost(ServiceError):
     transient = True
 
 
+class EngineNotShared(EngineDown):
+    """Raised when another worker has the model in this machine's memory and it can't be shared; it says why."""
+
+    code = "engine_not_shared"
+
+
 class EngineOutOfMemory(ServiceError):
     """Raised when an engine ran out of memory."""
 

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     lmstudio_api_key: SecretStr | None = Field(default=None, description="key of LM Studio")
     foundry_url: str | None = Field(default=None, description="address of Foundry Local; empty: its usual one")
     foundry_api_key: SecretStr | None = Field(default=None, description="key of Foundry Local")
+    engine_share: bool = Field(
+        default=True, description="workers with the same data folder on a machine share one copy of a hosted model"
+    )
     engine_waiting: int = Field(default=64, ge=0, description="runs that may wait for a hosted model's slot")
     engine_idle_seconds: float = Field(
         default=0.0, ge=0, description="seconds without a run after which a hosted model is unloaded; 0: never"

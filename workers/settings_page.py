@@ -55,8 +55,8 @@ _SECTIONS = (
     (
         "Engines",
         (
-            "engine_timeout engine_waiting engine_idle_seconds engine_ceiling_bytes onnx_threads onnx_max_length "
-            "onnx_slots onnx_session_bytes onnx_prefix_bytes onnx_provider onnx_provider_options "
+            "engine_timeout engine_share engine_waiting engine_idle_seconds engine_ceiling_bytes onnx_threads "
+            "onnx_max_length onnx_slots onnx_session_bytes onnx_prefix_bytes onnx_provider onnx_provider_options "
             "openvino_device openvino_threads "
             "openvino_max_length openvino_slots openvino_cache ollama_url ollama_context "
             "openai_base_url openai_api_key openai_context hub_url "

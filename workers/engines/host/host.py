@@ -18,6 +18,8 @@ from typing import Literal
 from agents.errors import Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError, UserError
 from workers.engines.host.backends import BACKENDS
+from workers.engines.host.joined import JoinedProcess
+from workers.engines.host.meeting import Meeting
 from workers.engines.host.memory import available_memory, taken_memory
 from workers.engines.host.process import HostProcess
 from workers.engines.host.protocol import Delta, Done, Failed, LoadSpec, Request, Waiting
@@ -26,6 +28,7 @@ from workers.engines.host.run import Run, StopFlag
 from workers.errors import (
     EngineDown,
     EngineLost,
+    EngineNotShared,
     EngineOutOfMemory,
     EngineProtocolError,
     EngineTimeout,
@@ -49,6 +52,8 @@ class HostLimits:
 
     After ``idle`` seconds without a run the model is unloaded, and loaded again by the next one. A child that takes
     more than ``ceiling`` bytes gets no more runs, and a new one takes its place when those it has are done. 0: never.
+
+    ``share`` is the folder where workers of this user find each other's models; None: a copy of its own.
     """
 
     silence: float = 120.0
@@ -58,6 +63,7 @@ class HostLimits:
     needs: str = ""
     idle: float = 0.0
     ceiling: int = 0
+    share: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class HostStatus:
     """Where the host stands. ``pid`` is the child's, None without one.
 
     ``running`` runs have one of ``slots`` slots, ``waiting`` ones are in line; the last of them waits about
-    ``seconds`` (None: nobody can tell yet).
+    ``seconds`` (None: nobody can tell yet). ``owner`` is the worker whose child it is, None: this one's. ``others`` are
+    the runs of other workers there; ``alone`` is why no other worker can join, where it should.
     """
 
     state: Literal["idle", "loading", "ready", "down"]
@@ -75,12 +82,21 @@ class HostStatus:
     running: int = 0
     slots: int = 0
     seconds: float | None = None
+    owner: int | None = None
+    others: int = 0
+    alone: str = ""
 
     def words(self) -> str:
         """All that is to be said, for people."""
         said = [self.message] if self.message else []
         if self.running:
             said.append(f"{self.running} of {self.slots} slots used")
+        if self.owner is not None:
+            said.append(f"joined: worker {self.owner} has it in memory")
+        if self.alone:
+            said.append(f"not shared with other workers: {self.alone}")
+        if self.others:
+            said.append(f"{self.others} runs of other workers there")
         if self.waiting:
             long = f", the last about {self.seconds:.0f} s" if self.seconds is not None else ""
             said.append(f"{self.waiting} waiting{long}")
@@ -104,7 +120,8 @@ class Host:
         self._limits = limits or HostLimits()
         self._guard = threading.Lock()
         self._loading = threading.Lock()
-        self._process: HostProcess | None = None
+        self._meeting = Meeting(spec, self._limits.share, self._limits.silence)
+        self._process: HostProcess | JoinedProcess | None = None
         self._reader: Reader | None = None
         self._coming = 0
         self._deaths = 0
@@ -176,7 +193,19 @@ class Host:
         runs = reader.runs
         waits = [run.waits for run in runs if run.waits is not None]
         seconds = max((wait.seconds for wait in waits if wait.seconds is not None), default=None)
-        return HostStatus("ready", ready.note, process.pid, len(waits), len(runs) - len(waits), ready.slots, seconds)
+        others = reader.others.people + reader.others.batch
+        return HostStatus(
+            "ready",
+            ready.note,
+            process.pid,
+            len(waits),
+            len(runs) - len(waits),
+            ready.slots,
+            seconds,
+            process.owner,
+            others,
+            self._meeting.alone,
+        )
 
     def line(self, *, batch: bool) -> str:
         """What a run that came now would wait for, for people; empty: it would start at once."""
@@ -185,7 +214,8 @@ class Host:
             return ""
         # Batch runs are no hindrance to others: they give way.
         before = [run for run in reader.runs if batch or not run.batch]
-        place = len(before) - ready.slots + 1
+        others = reader.others.people + (reader.others.batch if batch else 0)
+        place = len(before) + others - ready.slots + 1
         if place <= 0:
             return ""
         waits = [run.waits.seconds for run in before if run.waits is not None and run.waits.seconds is not None]
@@ -233,11 +263,13 @@ class Host:
     def tick(self, reader: Reader) -> bool:
         """Unload a model that nobody needs, or whose process has grown too large."""
         limits, what = self._limits, ""
-        if limits.ceiling and taken_memory(reader.process.pid) > limits.ceiling:
-            reader.retiring = True
+        # How long a process stays, and how large it may be, is its owner's to say.
+        owned = reader.process.owned
+        if owned and limits.ceiling and taken_memory(reader.process.pid) > limits.ceiling:
+            reader.replace()
         if reader.retiring and reader.retire(0):
-            what = "replaced"
-        elif limits.idle and reader.retire(limits.idle):
+            what = "replaced" if owned else "left"
+        elif owned and limits.idle and reader.retire(limits.idle):
             what = "unloaded"
         if not what:
             return False
@@ -245,9 +277,13 @@ class Host:
         TALLY.add("hosts", what, Path(self._spec.folder).name.replace(" ", "_"))
         return True
 
-    def lost(self, reader: Reader, error: PhiqError) -> None:
+    def lost(self, reader: Reader, error: PhiqError, *, idle: bool) -> None:
         """The child is gone."""
-        if reader is self._reader and not self._closed.is_set():
+        if reader is not self._reader or self._closed.is_set():
+            return
+        if idle and not reader.process.owned:
+            self._forget(reader.process)  # its owner ended it, and nobody here needed it
+        else:
             self._buried(error.message, reader.process)
 
     # What the callers' threads do.
@@ -286,8 +322,7 @@ class Host:
             if stop.is_set():
                 raise Interrupted
         try:
-            if self._closed.is_set():
-                raise EngineDown("The engine is closed.", hint="The worker is stopping.", subject=self._spec.folder)
+            self._check_open()
             if stop.is_set():
                 raise Interrupted
             reader = self._reader
@@ -298,31 +333,43 @@ class Host:
             self._loading.release()
 
     def _load(self, stop: StopFlag) -> Reader:
-        process = self._process
-        try:
-            if process is None or not process.alive:
-                if process is not None and process.ready is not None:
-                    self._buried("the model's process ended between two runs", process)
-                self._pause(stop)
-                self._check_memory()
-                process = self._process = HostProcess(self._spec)
-                TALLY.add("hosts", "started", Path(self._spec.folder).name.replace(" ", "_"))
-                if self._closed.is_set():  # closed meanwhile: close() has not seen this one
-                    process.kill()
-            process.wait_ready(stop, self._limits.load)
-        except (EngineOutOfMemory, EngineTimeout) as error:
-            self._buried(error.message, process)
-            raise
-        except UserError as error:
-            # Waiting mends nothing there: the next run finds out at once.
-            self._problem = error.message
-            self._forget(process)
-            raise
+        while True:
+            process = self._process
+            try:
+                if process is None or not process.alive:
+                    process = self._start(stop, process)
+                ready = process.wait_ready(stop, self._limits.load)
+                break
+            except EngineLost:  # joined, and gone before it was ready: load it here
+                self._forget(process)
+                if self._closed.is_set():
+                    raise
+            except (EngineOutOfMemory, EngineTimeout) as error:
+                self._buried(error.message, process)
+                raise
+            except (UserError, EngineNotShared) as error:
+                # Waiting mends nothing there: the next run finds out at once.
+                self._problem = error.message
+                self._forget(process)
+                raise
         self._problem = ""
-        if process.ready is not None and process.ready.note:
-            _LOG.info("%s: %s", Path(self._spec.folder).name, process.ready.note)
+        if ready.note:
+            _LOG.info("%s: %s", Path(self._spec.folder).name, ready.note)
         self._reader = Reader(process, self, self._limits.silence)
         return self._reader
+
+    def _start(self, stop: StopFlag, gone: HostProcess | JoinedProcess | None) -> HostProcess | JoinedProcess:
+        if gone is not None and gone.owned and gone.ready is not None:
+            self._buried("the model's process ended between two runs", gone)
+        self._forget(gone)
+        self._pause(stop)
+        process = self._process = self._meeting.enter(
+            stop, self._limits.load, check=self._check_memory, closed=self._check_open
+        )
+        TALLY.add("hosts", "started" if process.owned else "joined", Path(self._spec.folder).name.replace(" ", "_"))
+        if self._closed.is_set():  # closed meanwhile: close() has not seen this one
+            process.kill()
+        return process
 
     def _pause(self, stop: StopFlag) -> None:
         while (left := self._not_before - time.monotonic()) > 0:
@@ -331,17 +378,18 @@ class Host:
             if self._closed.is_set():
                 return
 
-    def _buried(self, problem: str, process: HostProcess | None) -> None:
+    def _buried(self, problem: str, process: HostProcess | JoinedProcess | None) -> None:
         """The child is dead or useless: forget it, and let the next one wait longer each time."""
         if not self._forget(process):
             return  # another thread was first
-        TALLY.add("hosts", "lost", Path(self._spec.folder).name.replace(" ", "_"))
+        if process is None or process.owned:  # else its owner counts it
+            TALLY.add("hosts", "lost", Path(self._spec.folder).name.replace(" ", "_"))
         pause = min(_FIRST_PAUSE * 2**self._deaths, _LONGEST_PAUSE)
         self._deaths += 1
         self._not_before = time.monotonic() + pause
         self._problem = problem
 
-    def _forget(self, process: HostProcess | None) -> bool:
+    def _forget(self, process: HostProcess | JoinedProcess | None) -> bool:
         """Returns whether it was this one that the host held."""
         if process is None:
             return False
@@ -351,6 +399,10 @@ class Host:
                 return False
             self._process = self._reader = None
         return True
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise EngineDown("The engine is closed.", hint="The worker is stopping.", subject=self._spec.folder)
 
     def _check_memory(self) -> None:
         free = available_memory()

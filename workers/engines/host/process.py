@@ -15,7 +15,8 @@ from typing import Any
 
 from agents.errors import Interrupted
 from workers.engines.host.backends import BACKENDS
-from workers.engines.host.protocol import Cancel, LoadFailed, LoadSpec, Ready, Request, RunEvent
+from workers.engines.host.claim import Claim
+from workers.engines.host.protocol import Cancel, Event, LoadFailed, LoadSpec, Ready, Request, Retire
 from workers.engines.host.run import StopFlag
 from workers.errors import (
     EngineLost,
@@ -30,7 +31,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 # Neither fork (the libraries don't survive it) nor multiprocessing's spawn (it imports the worker's main module again).
 _MAIN = (
     "import sys; sys.path.insert(0, sys.argv[1]); from workers.engines.host.child import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]))"
+    "main(*map(int, sys.argv[2:]))"
 )
 _LOOK = 0.02
 """Seconds between looks at a caller's stop flag while waiting for the child."""
@@ -41,18 +42,27 @@ class HostProcess:
 
     Args:
         spec: The model it loads.
+        claim: The lock that it holds while it lives, and the socket where others join; None: it is this worker's alone.
+            It is used up.
+        patience: Seconds that its owner waits for a sign of life.
     """
 
-    def __init__(self, spec: LoadSpec) -> None:
+    owned = True
+    owner = None
+
+    def __init__(self, spec: LoadSpec, claim: Claim | None = None, patience: float = 0.0) -> None:
         ours, theirs = socket.socketpair()
         line, lifeline = socket.socketpair()
+        ends = [theirs.fileno(), line.fileno(), *([claim.listener.fileno()] if claim is not None else [])]
         try:
             self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-c", _MAIN, str(_ROOT), str(theirs.fileno()), str(line.fileno())],
-                pass_fds=[theirs.fileno(), line.fileno()],
+                [sys.executable, "-P", "-c", _MAIN, str(_ROOT), *map(str, ends)],
+                pass_fds=[*ends, *([claim.lock] if claim is not None else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
+            if claim is not None:
+                claim.started(self._popen.pid)
         except BaseException:
             ours.close()
             lifeline.close()
@@ -60,9 +70,14 @@ class HostProcess:
         finally:
             theirs.close()
             line.close()
+            if claim is not None:
+                claim.close()
         self._lifeline = lifeline  # held open, never written to
         self._pipe: Connection[Any, Any] = Connection(ours.detach())
         self._spec = spec
+        self.shared = claim is not None
+        """Whether others may join it."""
+        self.patience = patience
         self.ready: Ready | None = None
         # Also at the interpreter's end; a child that nobody refers to has nothing to do.
         self._finalizer = weakref.finalize(self, _end, self._popen, lifeline)
@@ -109,12 +124,12 @@ class HostProcess:
             raise broken(folder, "loading it crashed the process that tried", **error.details) from error
         if isinstance(message, LoadFailed):
             self.kill()
-            raise _load_error(self._spec, message)
+            raise load_error(self._spec, message)
         assert isinstance(message, Ready)
         self.ready = message
         return message
 
-    def send(self, message: Request | Cancel) -> None:
+    def send(self, message: Request | Cancel | Retire) -> None:
         """Hand a message to the child.
 
         Raises:
@@ -125,8 +140,8 @@ class HostProcess:
         except OSError as error:
             raise self._lost() from error
 
-    def poll(self, timeout: float) -> RunEvent | None:
-        """The next event of any run; None when there is none for ``timeout`` seconds.
+    def poll(self, timeout: float) -> Event | None:
+        """The next event; None when there is none for ``timeout`` seconds.
 
         Raises:
             EngineLost: the child ended.
@@ -134,7 +149,7 @@ class HostProcess:
         try:
             if not self._pipe.poll(timeout):
                 return None
-            event: RunEvent = self._pipe.recv()
+            event: Event = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise self._lost() from error
         return event
@@ -142,6 +157,10 @@ class HostProcess:
     def kill(self) -> None:
         """End the child and wait for it; safe to call twice, and while another thread waits for an event."""
         self._finalizer()
+
+    def give_up(self) -> None:
+        """End a child that gives no sign of life."""
+        self.kill()
 
     def _next(self, stop: StopFlag, timeout: float) -> Any:
         limit = time.monotonic() + timeout
@@ -188,7 +207,8 @@ def broken(folder: str, what: str, **details: Any) -> ModelBroken:
     )
 
 
-def _load_error(spec: LoadSpec, failed: LoadFailed) -> Exception:
+def load_error(spec: LoadSpec, failed: LoadFailed) -> Exception:
+    """The error for a model that its process could not load."""
     if failed.trouble == "memory":
         return EngineOutOfMemory(
             f"There is not enough memory to load {spec.folder}: {failed.message}",

@@ -79,6 +79,11 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Retire:
+    """Tells the child, from its owner, to take no more runs of other workers and to send them away."""
+
+
+@dataclass(frozen=True)
 class Ready:
     """The model is loaded and warm. ``slots`` runs go at once; ``note`` is what people should know of how."""
 
@@ -158,4 +163,19 @@ class Failed:
     message: str
 
 
+@dataclass(frozen=True)
+class Others:
+    """What is not this worker's: how many other workers use the model, and their runs by lane."""
+
+    workers: int = 0
+    people: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """The child takes no more runs of joined workers; those it has go on to their end."""
+
+
 RunEvent = Waiting | Prefilled | Delta | Done | Cancelled | Failed
+Event = RunEvent | Others | Retiring

@@ -10,8 +10,23 @@ from typing import Protocol
 
 from agents.errors import Interrupted
 from knowledge.errors import PhiqError
+from workers.engines.host.joined import JoinedProcess
 from workers.engines.host.process import HostProcess
-from workers.engines.host.protocol import Cancel, Cancelled, Delta, Done, Failed, Prefilled, Request, RunEvent, Waiting
+from workers.engines.host.protocol import (
+    Cancel,
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Others,
+    Prefilled,
+    Request,
+    Retire,
+    Retiring,
+    RunEvent,
+    Waiting,
+)
 from workers.engines.host.run import Run
 from workers.errors import EngineLost, EngineTimeout
 
@@ -38,8 +53,8 @@ class Owner(Protocol):
         """A second went by; returns whether the process was let go."""
         ...
 
-    def lost(self, reader: Reader, error: PhiqError) -> None:
-        """The process is gone, or useless and killed; said before its runs are told."""
+    def lost(self, reader: Reader, error: PhiqError, *, idle: bool) -> None:
+        """The process is gone, or useless and killed; said before its runs are told. ``idle``: there were none."""
         ...
 
 
@@ -54,17 +69,24 @@ class Reader:
     """
 
     def __init__(
-        self, process: HostProcess, owner: Owner, silence: float, clock: Callable[[], float] = time.monotonic
+        self,
+        process: HostProcess | JoinedProcess,
+        owner: Owner,
+        silence: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.process = process
         self._owner = owner
-        self._silence = silence
+        # One that joined must not end a process sooner than its owner would.
+        self._silence = max(silence, process.patience)
         self._clock = clock
         self._lock = threading.Lock()
         self._runs: dict[int, Run] = {}
         self._gone: PhiqError | None = None
         self.retiring = False
         """Whether it takes no more runs; when those it has are done, the process is let go."""
+        self.others = Others()
+        """What other workers have in the process."""
         self._ticked = clock()
         self.idle_since = clock()
         threading.Thread(target=self._work, name="model-events", daemon=True).start()
@@ -96,10 +118,21 @@ class Reader:
                 raise
         return True
 
+    def replace(self) -> None:
+        """Take no more runs, neither ours nor those of others; ``retire`` says when those that are there have ended."""
+        with self._lock:
+            if self.retiring:
+                return
+            self.retiring = True
+            with contextlib.suppress(EngineLost):  # the next poll says so
+                self.process.send(Retire())
+
     def retire(self, idle: float) -> bool:
         """Take no more runs if there was none for ``idle`` seconds; returns whether none is left."""
         with self._lock:
             if self._runs or self._clock() - self.idle_since < idle:
+                return False
+            if self.process.owned and (self.others.people or self.others.batch):
                 return False
             self.retiring = True
             return True
@@ -111,11 +144,23 @@ class Reader:
                 # What is there already, for as long as one may be late at the stop flags.
                 until = self._clock() + _LOOK
                 while event is not None:
-                    self._route(event)
+                    self._take(event)
                     event = self.process.poll(0) if self._clock() < until else None
                 self._look()
         except (EngineLost, EngineTimeout) as error:
             self._end(error)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Others):
+            with self._lock:
+                if (self.others.people or self.others.batch) and not (event.people or event.batch):
+                    self.idle_since = self._clock()
+                self.others = event
+        elif isinstance(event, Retiring):
+            with self._lock:
+                self.retiring = True
+        else:
+            self._route(event)
 
     def _route(self, event: RunEvent) -> None:
         with self._lock:
@@ -148,7 +193,7 @@ class Reader:
                 with contextlib.suppress(EngineLost):  # the next poll says so
                     self.process.send(Cancel(number))
         if silent and not ended:
-            self.process.kill()
+            self.process.give_up()
             raise EngineTimeout(
                 f"The model's process gave nothing for {self._silence:.0f} s and was ended.",
                 hint="The job is tried again; set PHIQ_ENGINE_TIMEOUT higher for slow machines.",
@@ -172,6 +217,6 @@ class Reader:
         with self._lock:
             self._gone = error
             runs, self._runs = list(self._runs.values()), {}
-        self._owner.lost(self, error)
+        self._owner.lost(self, error, idle=not runs)
         for run in runs:
             run.put(error)

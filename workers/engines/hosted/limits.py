@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workers.engines.host.host import HostLimits
@@ -17,4 +18,10 @@ def host_limits(settings: Settings) -> HostLimits:
         waiting=settings.engine_waiting,
         idle=settings.engine_idle_seconds,
         ceiling=settings.engine_ceiling_bytes,
+        share=locks(settings) if settings.engine_share else None,
     )
+
+
+def locks(settings: Settings) -> Path:
+    """Where workers with the same data folder find the models that one of them has in memory."""
+    return settings.data_dir.expanduser().absolute() / "run" / "models"
