@@ -16,6 +16,7 @@ _UNAVAILABLE = frozenset(
         "redis_unavailable",
         "store_unavailable",
         "engine_down",
+        "engine_not_shared",
         "engine_timeout",
         "hub_unavailable",
         "gateway_unreachable",

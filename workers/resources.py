@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from knowledge.embed.base import Embedder
     from knowledge.rank.cross import Reranker
     from knowledge.store import Store
-    from workers.engines.base import EngineURI
+    from workers.engines.base import EngineStatus, EngineURI
     from workers.engines.registry import Registry
     from workers.models.folder import Form
 
@@ -147,12 +147,12 @@ class Resources:
             self._stores.move_to_end(key)
             return self._stores[key]
 
-    def engine_states(self) -> dict[str, str]:
-        """The engines opened so far, by URI, and where each stands (ready, loading, idle, down)."""
+    def engine_states(self) -> dict[str, EngineStatus]:
+        """The engines opened so far, by URI, and where each stands."""
         registry = self._registry
         if registry is None:
             return {}
-        return {uri: engine.status().state for uri, engine in registry.engines().items()}
+        return {uri: engine.status() for uri, engine in registry.engines().items()}
 
     def chosen(self, uri: EngineURI, *, sees: bool) -> EngineURI:
         """What ``auto`` means, any other as it is.

@@ -140,11 +140,15 @@ class Runner:
 
     def hosts(self) -> list[str]:
         """The URIs of the models this process holds in memory."""
-        return [uri for uri, state in self._have.engine_states().items() if state == "ready"]
+        return [uri for uri, status in self._have.engine_states().items() if status.state == "ready"]
+
+    def joined(self) -> list[str]:
+        """The URIs of those among them that another worker loaded."""
+        return [uri for uri, status in self._have.engine_states().items() if status.state == "ready" and status.joined]
 
     def loading(self) -> list[str]:
         """The URIs of the models this process is loading."""
-        return [uri for uri, state in self._have.engine_states().items() if state == "loading"]
+        return [uri for uri, status in self._have.engine_states().items() if status.state == "loading"]
 
     def close(self) -> None:
         """End the engines and connections; safe to call twice."""

@@ -47,7 +47,7 @@ def workers(io: Io) -> None:
             standing(worker),
             " ".join(str(one) for one in worker.serves),
             f"{len(worker.running)} of {worker.slots}",
-            " ".join([*worker.hosts, *(f"{uri} (loading)" for uri in worker.loading)]) or "-",
+            " ".join(_models(worker)) or "-",
             worker.version,
             f"{worker.seen_ago:.0f} s ago",
         )
@@ -73,6 +73,11 @@ def workers(io: Io) -> None:
     for worker in found:
         if worker.broker_error:
             io.note(f"{worker.name} can't reach the broker: {worker.broker_error}", style="yellow")
+
+
+def _models(worker: WorkerInfo) -> list[str]:
+    hosted = [f"{uri} (joined)" if uri in worker.joined else uri for uri in worker.hosts]
+    return [*hosted, *(f"{uri} (loading)" for uri in worker.loading)]
 
 
 def standing(worker: WorkerInfo) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,7 +21,7 @@ _COUNTERS = (
     (
         "hosts",
         "phiq_model_hosts",
-        "Processes of models: started, lost, replaced, unloaded.",
+        "Processes of models: started, joined, left, lost, replaced, unloaded.",
         ("event", "model"),
     ),
     ("workers", "phiq_workers", "Workers that were started.", ("event",)),
@@ -73,9 +74,20 @@ class Installation(Collector):
         current = now(self._ledger)
         for field, metric, text in _NOW:
             yield GaugeMetricFamily(metric, text, value=current[field])
+        yield self._models()
         yield from self._queues()
         if self._tenants:
             yield self._of_tenants()
+
+    def _models(self) -> Metric:
+        text = "Workers that have a model at hand: own (a copy in memory) or joined (another worker's there)."
+        family = GaugeMetricFamily("phiq_model_workers", text, labels=("model", "machine", "how"))
+        found: Counter[tuple[str, str, str]] = Counter()
+        for worker in self._ledger.workers():
+            found.update((uri, worker.machine, "joined" if uri in worker.joined else "own") for uri in worker.hosts)
+        for labels, amount in sorted(found.items()):
+            family.add_metric(labels, amount)
+        return family
 
     def _queues(self) -> Iterator[Metric]:
         found = self._ledger.queues()

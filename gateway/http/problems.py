@@ -46,6 +46,7 @@ STATUS: dict[str, int] = {
     "store_unavailable": 503,
     "content_unavailable": 503,
     "engine_down": 503,
+    "engine_not_shared": 503,
     "stopping": 503,
     "engine_timeout": 504,
     "storage_full": 507,

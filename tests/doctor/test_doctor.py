@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 
 from workers import doctor
 from workers.doctor import Check, machine, models, redis_look, services
+from workers.engines.host import claim
+from workers.engines.host.protocol import LoadSpec
+from workers.engines.hosted.limits import locks
 from workers.errors import StackFailed
 from workers.settings import Settings, get_settings
 
@@ -143,6 +147,34 @@ def test_given_no_weights_on_this_machine_then_the_fix_installs_them(
     (check,) = models.embedder(settings())
     assert check.status == "warn"
     assert check.fix == weights.INSTALL
+
+
+def test_given_a_model_in_memory_then_its_worker_is_named(settings: Callable[..., Settings]) -> None:
+    given = settings()
+    (check,) = models.sharing(given)
+    assert (check.status, "No model is in memory" in check.message) == ("ok", True)
+    spec = LoadSpec("/models/tiny", threads=1, max_length=64)
+    held = claim.claim(locks(given), claim.key_of(spec), spec, 1.0)
+    assert held is not None
+    held.started(4711)
+    (check,) = models.sharing(given)
+    assert f"tiny (onnx) by worker {os.getpid()} in process 4711" in check.message
+    (check,) = models.sharing(settings(engine_share=False))
+    assert "PHIQ_ENGINE_SHARE is false" in check.message
+    held.close()
+    (check,) = models.sharing(given)
+    assert "No model is in memory" in check.message
+
+
+def test_given_a_folder_for_locks_that_cant_be_then_workers_load_for_themselves(
+    settings: Callable[..., Settings],
+) -> None:
+    given = settings()
+    given.data_dir.mkdir(parents=True, exist_ok=True)
+    (given.data_dir / "run").write_text("in the way")
+    (check,) = models.sharing(given)
+    assert (check.status, "for itself" in check.message) == ("warn", True)
+    assert "PHIQ_DATA_DIR" in check.fix
 
 
 def test_given_a_data_folder_below_a_file_then_it_is_no_folder(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def test_what_workers_did_is_seen_at_every_gateway(gateway, worker, make_gateway
     assert found["phiq_attempt_run_seconds_count", kind, model] == 1
     assert found["phiq_workers_total", ("event", "started")] == 1
     assert (found["phiq_slots",], found["phiq_workers_alive",], found["phiq_dead_letters",]) == (4, 1, 0)
+    at_hand = [(dict(labels), value) for (name, *labels), value in found.items() if name == "phiq_model_workers"]
+    assert [(one["model"], one["how"], value) for one, value in at_hand] == [("fake:echo", "own", 1)]
     assert found["phiq_queue_waiting", ("queue", "generate.interactive")] == 0
     # What a gateway counts of its own requests is its own.
     assert not any(name == "phiq_http_requests_total" and ("route", "/v1/jobs") in labels for name, *labels in found)

@@ -117,3 +117,32 @@ def test_a_killed_worker_leaves_no_model_behind_and_its_successor_ends_the_job(
     assert transcript(service.events(job_id, timeout=5)) == record.result["text"]
     assert record.result["usage"]["completion_tokens"] == LONG
     assert record.attempts[1].resumed > 0
+
+
+def test_workers_on_a_machine_share_a_model_and_go_on_without_the_one_that_loaded_it(
+    service, submit, streaming, start_worker, wait_until
+):
+    owner = start_worker("w1", slots=1)
+    service.wait(submit("hello one", 8), timeout=60)
+    (host,) = hosts(owner)
+    joined = start_worker("w2", slots=1)
+    ids = [streaming(prompt) for prompt in ("hello one", "hello two")]
+    wait_until(lambda: len(service.workers()) == 2 and all(one.hosts for one in service.workers()), what="both have it")
+    assert {one.name: one.joined for one in service.workers()} == {"w1": [], "w2": ["onnx:tiny"]}
+    assert [one.pid for one in hosts(owner)] == [host.pid]
+    assert hosts(joined) == []
+    by = {service.get(job_id).attempts[-1].worker: job_id for job_id in ids}
+    assert set(by) == {"w1", "w2"}, "both jobs are in the model's process now"
+
+    os.kill(owner.process.pid, signal.SIGKILL)
+    wait_until(lambda: gone(host), 5, "the model's process ended with its worker")
+    record = service.wait(by["w2"], timeout=90)
+    assert record.state is State.SUCCEEDED
+    first, second = record.attempts
+    assert (first.outcome, first.error["code"], second.outcome) == ("failed", "engine_lost", "succeeded")
+    assert transcript(service.events(by["w2"], timeout=5)) == record.result["text"]
+    assert service.wait(by["w1"], timeout=90).state is State.SUCCEEDED
+    (successor,) = hosts(joined)
+    joined.signal()
+    joined.process.wait(30)
+    assert gone(successor)

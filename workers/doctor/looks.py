@@ -30,6 +30,7 @@ LOOKS: tuple[Look, ...] = (
     models.onnx_engine,
     models.openvino_engine,
     models.weights_engines,
+    models.sharing,
     models.shelf,
     services.ollama,
     models.default_model,

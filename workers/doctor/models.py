@@ -91,6 +91,26 @@ def weights_engines(settings: Settings) -> list[Check]:
     return checks
 
 
+def sharing(settings: Settings) -> list[Check]:
+    """Whether workers here share a model's memory, and which models some worker has there now."""
+    from workers.engines.host import claim
+    from workers.engines.hosted.limits import locks
+
+    if why := claim.cannot_share():
+        return [ok("one copy", f"Each worker loads models for itself: {why}.")]
+    here = [
+        f"{one.model} ({one.backend}) by worker {one.worker} in process {one.child}"
+        for one in claim.held(locks(settings))
+    ]
+    said = f"In memory now: {', '.join(here)}" if here else "No model is in memory now"
+    if not settings.engine_share:
+        return [ok("one copy", f"PHIQ_ENGINE_SHARE is false: each worker loads models for itself. {said}")]
+    if settings.data_dir.expanduser().is_dir() and (why := claim.unusable(locks(settings))):
+        hint = "Give PHIQ_DATA_DIR to a folder of this user's, on a disk that knows flock."
+        return [warn("one copy", f"Each worker loads models for itself: {why}.", hint)]
+    return [ok("one copy", f"Workers with this data folder share models. {said}")]
+
+
 def shelf(settings: Settings) -> list[Check]:
     """The models on the shelf, and whether each is whole."""
     entries = Shelf(settings.data_dir.expanduser()).list()

@@ -50,10 +50,14 @@ class EngineURI:
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """Whether an engine would take a run now. ``message`` is for people."""
+    """Whether an engine would take a run now. ``message`` is for people.
+
+    ``joined`` says that the model is in memory once, for this worker and the one that loaded it.
+    """
 
     state: Literal["ready", "loading", "idle", "down"]
     message: str = ""
+    joined: bool = False
 
 
 class Engine(ABC):

@@ -37,6 +37,9 @@ class WorkerInfo(BaseModel):
     slots: int = 1
     running: list[str] = Field(default_factory=list, description="ids of the jobs it holds")
     hosts: list[str] = Field(default_factory=list, description="engine URIs of the models in its memory")
+    joined: list[str] = Field(
+        default_factory=list, description="those among them that are in another worker's memory, which it shares"
+    )
     loading: list[str] = Field(default_factory=list, description="engine URIs of the models it is loading")
     draining: bool = False
     started_at: datetime | None = None

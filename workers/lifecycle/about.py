@@ -27,6 +27,7 @@ def describe(worker: WorkerProcess) -> WorkerInfo:
         slots=worker.settings.slots,
         running=[one.id for one in doing],
         hosts=worker.runner.hosts(),
+        joined=worker.runner.joined(),
         loading=worker.runner.loading(),
         draining=worker.draining.is_set(),
         started_at=worker.started,

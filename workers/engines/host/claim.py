@@ -37,17 +37,24 @@ class NotShared(Exception):
 class Record:
     """What a lock file says of the process that holds it.
 
-    ``owner`` and ``child`` are process ids, ``silence`` is how many seconds the owner waits for a sign of life.
+    ``owner`` and ``child`` are process ids on ``host`` (a machine or a container); ``silence`` is how many seconds the
+    owner waits for a sign of life.
     """
 
     model: str
     folder: str
     backend: str
+    host: str
     owner: int
     child: int
     socket: str
     silence: float
     version: str
+
+    @property
+    def worker(self) -> str:
+        """Its owner, for people."""
+        return f"{self.owner}" if self.host == socket.gethostname() else f"{self.owner} on {self.host}"
 
 
 class Claim:
@@ -95,10 +102,23 @@ def cannot_share() -> str:
     return ""
 
 
+def unusable(folder: Path) -> str:
+    """Why locks and sockets can't be in a folder; empty: they can."""
+    import fcntl
+
+    try:
+        _private(folder)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return _words(error, folder)
+    return ""
+
+
 def key_of(spec: LoadSpec) -> str:
     """A short name for what would be loaded: folder, files, library and the options that change the weights in memory.
 
-    The machine's name is in it: the folder of locks may lie on a disk that several machines or containers see.
+    The machine is in it: the folder of locks may lie on a disk that several see. Containers on one machine are one.
     """
     folder = Path(os.path.realpath(spec.folder))
     options = {name: value for name, value in spec.options.items() if name not in _ADJUSTABLE}
@@ -106,7 +126,7 @@ def key_of(spec: LoadSpec) -> str:
     with contextlib.suppress(OSError):  # loading says what is wrong with the folder
         looks = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
         files = [(name, look.st_size, look.st_mtime_ns) for name, look in looks if stat.S_ISREG(look.st_mode)]
-    what = [str(folder), files, spec.backend, spec.provider, options, socket.gethostname()]
+    what = [str(folder), files, spec.backend, spec.provider, options, _machine()]
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
 
@@ -144,7 +164,11 @@ def claim(folder: Path, key: str, spec: LoadSpec, silence: float) -> Claim | Non
         listener, path = _bind(folder, key)
         name = Path(spec.folder).name
         return Claim(
-            lock, listener, Record(name, spec.folder, spec.backend, os.getpid(), 0, path, silence, version("phiq"))
+            lock,
+            listener,
+            Record(
+                name, spec.folder, spec.backend, socket.gethostname(), os.getpid(), 0, path, silence, version("phiq")
+            ),
         )
     except OSError as error:
         os.close(lock)
@@ -174,6 +198,14 @@ def held(folder: Path) -> Iterator[Record]:
                     record = _parse(file.read())
                     if record is not None:
                         yield record
+
+
+def _machine() -> str:
+    """What all processes under this kernel have in common, and no others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return socket.gethostname()
 
 
 def _parse(data: bytes) -> Record | None:

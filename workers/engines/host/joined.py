@@ -163,19 +163,19 @@ class JoinedProcess:
             facts = {}
         if facts.get("protocol") != protocol_id():
             raise self._refusal(
-                f"worker {self.owner}, which has it, is another version of phiq ({self._record.version})",
-                f"Restart that worker (process {self.owner}) with this version, or set PHIQ_ENGINE_SHARE=false here.",
+                f"worker {self._record.worker}, which has it, is another version of phiq ({self._record.version})",
+                f"Restart worker {self._record.worker} with this version, or set PHIQ_ENGINE_SHARE=false here.",
             )
         if facts.get("refused"):
             raise self._refusal(
-                f"worker {self.owner}, which has it, refused ({facts['refused']})",
+                f"worker {self._record.worker}, which has it, refused ({facts['refused']})",
                 "Run both workers as the same user, or set PHIQ_ENGINE_SHARE=false here.",
             )
         length = facts.get("max_length")
         if isinstance(length, int) and length < self._spec.max_length:
             setting = self._spec.length_setting
             raise self._refusal(
-                f"worker {self.owner} loaded it for sessions of {length} tokens, this one is set to "
+                f"worker {self._record.worker} loaded it for sessions of {length} tokens, this one is set to "
                 f"{self._spec.max_length}",
                 f"Give both workers the same {setting} and restart them, or set PHIQ_ENGINE_SHARE=false here.",
             )
@@ -183,7 +183,7 @@ class JoinedProcess:
         if other:
             said = ", ".join(f"{value} {name}" for name, value in other.items())
             name = Path(self.folder).name
-            _LOG.warning("%s runs as worker %d has it set (%s), not as set here", name, self.owner, said)
+            _LOG.warning("%s runs as worker %s has it set (%s), not as set here", name, self._record.worker, said)
 
     def _read(self, data: bytes) -> Event | Ready | LoadFailed:
         try:
@@ -202,9 +202,10 @@ class JoinedProcess:
                     return self._pipe.recv_bytes(longest)
                 if time.monotonic() > limit:
                     self.kill()
+                    name = Path(self.folder).name
                     raise EngineTimeout(
-                        f"Worker {self.owner}, which loads {Path(self.folder).name}, was not done in {timeout:.0f} s.",
-                        hint=f"The job is tried again; if it comes again, restart worker {self.owner}.",
+                        f"Worker {self._record.worker} loads {name} and was not done in {timeout:.0f} s.",
+                        hint=f"The job is tried again; if it comes again, restart worker {self._record.worker}.",
                         subject=self.folder,
                         seconds=timeout,
                     )
@@ -219,7 +220,7 @@ class JoinedProcess:
 
     def _lost(self) -> EngineLost:
         return EngineLost(
-            f"The process that hosts {Path(self.folder).name} for worker {self.owner} ended.",
+            f"The process that hosts {Path(self.folder).name} for worker {self._record.worker} ended.",
             hint="The job is tried again on a new process; if it comes again: phiq doctor",
             subject=self.folder,
             owner=self.owner,

@@ -69,7 +69,7 @@ class Meeting:
                 raise Interrupted
             closed()
             if time.monotonic() > limit:
-                who = f"Worker {record.owner}" if record is not None else "Another worker"
+                who = f"Worker {record.worker}" if record is not None else "Another worker"
                 raise EngineTimeout(
                     f"{who} has {Path(self._spec.folder).name} in memory and let nobody join for {timeout:.0f} s.",
                     hint="The job is tried again; if it comes again, restart that worker (phiq doctor names it).",

@@ -43,7 +43,7 @@ class HostedEngine(Engine):
     def status(self) -> EngineStatus:
         """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""
         status = self._runtime.host.status()
-        return EngineStatus(status.state, status.words())
+        return EngineStatus(status.state, status.words(), status.owner is not None)
 
     def line(self, *, batch: bool = False) -> str:
         """Its place among the runs that wait for a slot, and about how long that takes."""
