@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -195,3 +196,33 @@ def _serve(
         finally:
             child.stop(grace=10)
     pytest.fail(f"the server does not start:\n{tail(folder / 'server.log')}")
+
+
+_PHI4 = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' and 'tools' in message and message['tools'] is not none %}"
+    "{{ '<|system|>' + message['content'] + '<|tool|>' + message['tools'] + '<|/tool|>' + '<|end|>' }}"
+    "{% else %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+"""What Phi-4-mini's template does: the tools stand in the system's message, and any role has its marker."""
+
+
+def _knowing_tools(folder: Path, template: str) -> Path:
+    """Give a copy of the tiny model another template, and four of its markers the names of those of tools."""
+    names = {"1": "tool", "2": "/tool", "3": "tool_call", "4": "/tool_call"}
+    for file in (folder / "tokenizer.json", folder / "tokenizer_config.json"):
+        text = file.read_text("utf-8")
+        for number, name in names.items():
+            text = text.replace(f"<|placeholder{number}|>", f"<|{name}|>")
+        file.write_text(text, "utf-8")
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "chat_template": template}), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with Phi-4-mini's way of tools."""
+    tiny = Path(__file__).resolve().parent / "assets" / "tiny-phi3"
+    return _knowing_tools(Path(shutil.copytree(tiny, tmp_path_factory.mktemp("tooled") / "model")), _PHI4)

@@ -192,8 +192,6 @@ def test_an_option_that_cannot_be_honoured_is_named(chat, call, name):
 def test_options_are_checked_before_there_is_work(chat):
     with pytest.raises(OptionUnsupported, match="max_tokens 9000"):
         chat(max_tokens=9000)
-    with pytest.raises(OptionUnsupported, match="tools"):
-        chat().bind_tools([])
 
 
 @pytest.mark.parametrize(

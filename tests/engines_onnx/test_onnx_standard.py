@@ -26,7 +26,7 @@ def _run_async_tests(suite: type) -> type:
     return suite
 
 
-_NO_TOOLS = "The onnx engine offers no tools to a model yet; bind_tools refuses by name."
+_NO_TOOLS = "The tiny model's template has no place for tools; TestOnnxTools runs these on one that has."
 _TEXT_ONLY = "The onnx engine runs text models only; pictures and files are refused by name."
 _ONE_MODEL = "An engine is one model; another model is another engine, chosen by its URI."
 
@@ -39,7 +39,7 @@ class _Common:
             _NO_TOOLS,
         ),
         "Test requires structured output.": f"LangChain builds it on tool calls. {_NO_TOOLS}",
-        "Test requires json mode support.": "The engine constrains no output to a grammar yet.",
+        "Test requires json mode support.": "LangChain's base class has no JSON mode; response_format is tested apart.",
         "Model override not supported.": _ONE_MODEL,
         "Model does not support image message.": _TEXT_ONLY,
         "Model does not support audio inputs.": _TEXT_ONLY,
@@ -73,7 +73,7 @@ class _Common:
 
     @property
     def has_tool_calling(self) -> bool:
-        return False  # this and the next two: see skip_reasons
+        return False
 
     @property
     def has_structured_output(self) -> bool:
@@ -92,3 +92,47 @@ class TestOnnxUnit(_Common, ChatModelUnitTests):
 @_run_async_tests
 class TestOnnxIntegration(_Common, ChatModelIntegrationTests):
     pass
+
+
+@_run_async_tests
+class TestOnnxTools(_Common, ChatModelIntegrationTests):
+    """What is about tools, on a model whose template knows them. Its weights are random: it calls because it must."""
+
+    skip_reasons: ClassVar[dict[str, str]] = _Common.skip_reasons | dict.fromkeys(
+        ("Model does not support image tool message.", "Model does not support PDF tool message."), _TEXT_ONLY
+    )
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _engine(cls, tooled: Path) -> Iterator[None]:
+        cls.engine = OnnxEngine(EngineURI("onnx", "tooled"), ModelFolder.read(tooled), threads=1)
+        yield
+        cls.engine.close()
+
+    @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        # A greedy random model never ends a text; one that draws does, and with a seed the same way each time.
+        return {"temperature": 1.0, "seed": 3, "max_tokens": 2500, "stop": []}
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return True
+
+    @property
+    def has_structured_output(self) -> bool:
+        return True
+
+
+_UNDERSTANDS = (
+    "test_agent_loop",
+    "test_structured_output_optional_param",
+    "test_tool_calling",
+    "test_tool_calling_async",
+    "test_unicode_tool_call_integration",
+)
+for _name in dir(ChatModelIntegrationTests):
+    if _name.startswith("test_") and not any(word in _name for word in ("tool", "structured")):
+        setattr(TestOnnxTools, _name, None)  # run above
+for _name in _UNDERSTANDS:
+    _why = "it wants the right arguments, which random weights don't find"
+    setattr(TestOnnxTools, _name, pytest.mark.skip(reason=_why)(getattr(ChatModelIntegrationTests, _name)))

@@ -13,6 +13,8 @@ from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
 from workers.models.profiles import PROFILES, lookup
 
+_TOOLS = "Use a model that knows tools, such as onnx:phi-4-mini, openvino:phi-4-mini or ollama:phi4-mini."
+
 
 def check_offers(profile: Mapping[str, Any] | None, asked: ChatInput, uri: EngineURI) -> None:
     """Compare tools and form of the answer with the profile of the chat model.
@@ -22,7 +24,7 @@ def check_offers(profile: Mapping[str, Any] | None, asked: ChatInput, uri: Engin
     """
     offers = profile or {}
     if asked.tools and asked.tool_choice != "none" and not offers.get("tool_calling"):
-        raise _cannot(uri, "tools", "can't be offered tools", "Use a model with tool calls, such as ollama:phi4-mini.")
+        raise _cannot(uri, "tools", "can't be offered tools", _TOOLS)
     if asked.response_format is not None and not offers.get("structured_output"):
         raise _cannot(
             uri,

@@ -20,6 +20,7 @@ class Writer:
         self._request = request
         self._text = text
         self._ends = ends
+        self._shown = dict(request.shown)
         self._stops = StopFinder(request.stop)
         self._unsaid: list[int] = []
         self.made: list[int] = list(request.made)
@@ -29,7 +30,7 @@ class Writer:
 
     def again(self) -> list[Delta]:
         """The pieces of text made before, as they came: what is made of them may depend on the cuts."""
-        pieces = [self._stops.feed(self._text.decode(token)) for token in self._request.made]
+        pieces = [self._stops.feed(self._decode(token)) for token in self._request.made]
         self._judge()
         return [Delta(self._request.id, text) for text in pieces if text]
 
@@ -43,7 +44,7 @@ class Writer:
             return []
         self._unsaid.append(token)
         deltas = []
-        if text := self._stops.feed(self._text.decode(token)):
+        if text := self._stops.feed(self._decode(token)):
             deltas.append(self._say(text))
         self._judge()
         return deltas
@@ -58,6 +59,9 @@ class Writer:
         last: list[Delta | Done] = [self._say(tail)] if tail else []
         why = self.ended or reason or "length"
         return [*last, Done(self._request.id, why, len(self._request.tokens), len(self.made), self.kept)]
+
+    def _decode(self, token: int) -> str:
+        return self._text.decode(token) + self._shown.get(token, "")
 
     def _judge(self) -> None:
         if self._stops.found:

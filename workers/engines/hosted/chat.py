@@ -15,17 +15,20 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field
 
 from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow
 from tools.pictures import PictureLimits
 from workers.engines.host.host import Host
-from workers.engines.host.protocol import Delta, Done
+from workers.engines.host.protocol import Delta, Done, Guide
+from workers.engines.hosted.calls import split_calls
 from workers.engines.hosted.encode import PromptEncoder
 from workers.engines.hosted.messages import to_turns
 from workers.engines.hosted.pictures import Album
 from workers.engines.hosted.sampling import OPTIONS, guide_of, make_request, merge
+from workers.engines.hosted.tools import Offer, offer_of
 from workers.engines.thinking import split_thoughts
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
@@ -128,20 +131,19 @@ class HostedChatModel(BaseChatModel):
             "video_inputs": False,
             "video_outputs": False,
             "pdf_inputs": False,
-            "tool_calling": False,
+            "tool_calling": self.runtime.encoder.takes_tools,
             "structured_output": self.runtime.guides,
             "reasoning_output": self.runtime.thinks,
         }
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """How many tokens these messages are, exactly as they would be sent.
+        """How many tokens these messages and tools are, exactly as they would be sent.
 
         Raises:
-            OptionUnsupported: when tools are given.
+            OptionUnsupported: for tools, when the model can't be offered any.
         """
-        if tools:
-            raise self._no_tools()
-        return len(self._prompt(messages, self._room(self._options()))[0])
+        offer = self._offer([convert_to_openai_tool(tool) for tool in tools or ()], None)
+        return len(self._prompt(messages, self._room(self._options()), offer)[0])
 
     def get_token_ids(self, text: str) -> list[int]:
         """The ids of plain text, without the template."""
@@ -151,16 +153,22 @@ class HostedChatModel(BaseChatModel):
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | Any],
         *,
-        tool_choice: str | None = None,
+        tool_choice: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Tool calls are not supported yet.
+        """Offer tools with every call.
+
+        Args:
+            tools: Functions, pydantic classes, LangChain's tools or OpenAI's dictionaries.
+            tool_choice: auto, none, any or required, or a tool's name: then the answer is held to its call.
+            kwargs: Further options of calls.
 
         Raises:
-            OptionUnsupported: always.
+            OptionUnsupported: when the model can't be offered any.
         """
-        del tools, tool_choice, kwargs
-        raise self._no_tools()
+        given = [convert_to_openai_tool(tool) for tool in tools]
+        self._offer(given, tool_choice)
+        return self.bind(tools=given, tool_choice=tool_choice, **kwargs)
 
     def _stream(
         self,
@@ -169,21 +177,28 @@ class HostedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        chunks = self._run(messages, stop, kwargs)
-        for chunk in split_thoughts(chunks) if self.runtime.thinks else chunks:
+        offer = self._offer(kwargs.pop("tools", None), kwargs.pop("tool_choice", None))
+        chunks = self._run(messages, stop, kwargs, offer)
+        if self.runtime.thinks and not (offer and offer.must):
+            chunks = split_thoughts(chunks)
+        if offer is not None:
+            chunks = split_calls(chunks, offer.names, inside=bool(offer.must))
+        for chunk in chunks:
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
 
     def _run(
-        self, messages: list[BaseMessage], stop: list[str] | None, call: dict[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, call: dict[str, Any], offer: Offer | None
     ) -> Iterator[ChatGenerationChunk]:
         runtime = self.runtime
         log: TokenLog | None = call.pop("resume", None)
         guide = guide_of(call.pop("response_format", None), self.model) if runtime.guides else None
+        if offer is not None:
+            guide = self._held_to(offer, guide)
         options = merge(self._options(), self.model, stop=stop, **call)
         room = self._room(options)
-        tokens, album = self._prompt(messages, room)
+        tokens, album = self._prompt(messages, room, offer)
         if len(tokens) + room > runtime.session:
             raise self._overflow(len(tokens), runtime.session - room, len(album))
         # Nobody asked for an end: then the answer may use what the prompt leaves free.
@@ -197,6 +212,8 @@ class HostedChatModel(BaseChatModel):
             request = replace(request, made=self._taken_over(log, most))
         if album:
             request = replace(request, pictures=album.pngs())
+        if offer is not None:
+            request = replace(request, shown=tuple((id_, text) for text, id_ in runtime.encoder.call_marks.items()))
         for event in runtime.host.generate(request, self.interrupt, batch=self.behind):
             if log is not None and isinstance(event, Delta):
                 log.add(event.ids)
@@ -207,11 +224,11 @@ class HostedChatModel(BaseChatModel):
             )
             yield ChatGenerationChunk(message=message)
 
-    def _prompt(self, messages: Sequence[BaseMessage], room: int) -> tuple[tuple[int, ...], Album]:
+    def _prompt(self, messages: Sequence[BaseMessage], room: int, offer: Offer | None) -> tuple[tuple[int, ...], Album]:
         """The prompt and the pictures in it, cut up as finely as leaves ``room`` tokens for the answer."""
         album = Album(self.model, self.runtime.pictures)
-        turns = to_turns(messages, self.model, album)
-        tokens = self.runtime.encoder.encode(turns, album.marks)
+        turns = to_turns(messages, self.model, album, tools=self.runtime.encoder.takes_tools)
+        tokens = self.runtime.encoder.encode(turns, album.marks, offer)
         return album.place(tokens, self.runtime.session - room), album
 
     def _taken_over(self, log: TokenLog, most: int) -> tuple[int, ...]:
@@ -261,13 +278,39 @@ class HostedChatModel(BaseChatModel):
             limit=limit,
         )
 
-    def _no_tools(self) -> OptionUnsupported:
-        return OptionUnsupported(
-            f"The {self.runtime.engine} engine can't offer tools to a model yet.",
-            hint="Use an engine with tool calls, such as ollama:phi4-mini.",
+    def _offer(self, tools: Sequence[Any] | None, choice: Any) -> Offer | None:
+        offer = offer_of(tools, choice, self.model)
+        if offer is None or self.runtime.encoder.takes_tools:
+            return offer
+        raise OptionUnsupported(
+            f"{self.model} can't be offered tools: its chat template has no place for them.",
+            hint="Use a model that knows tools, such as onnx:phi-4-mini, openvino:phi-4-mini or ollama:phi4-mini.",
             subject=self.model,
             option="tools",
+            param="tools",
         )
+
+    def _held_to(self, offer: Offer, guide: Guide | None) -> Guide | None:
+        """The form of the answer: that of its calls, where it must call."""
+        if guide is not None:
+            raise OptionUnsupported(
+                f"{self.model} can't be held to a response_format while it may call tools.",
+                hint='Leave one of the two out, or set tool_choice to "none".',
+                subject=self.model,
+                option="response_format",
+                param="response_format",
+            )
+        if not offer.must:
+            return None
+        if not self.runtime.guides:
+            raise OptionUnsupported(
+                f"{self.model} can't be made to call a tool here.",
+                hint='Set tool_choice to "auto", or install llguidance (pip install llguidance).',
+                subject=self.model,
+                option="tool_choice",
+                param="tool_choice",
+            )
+        return offer.guide()
 
 
 def _last(done: Done, model: str, engine: str, notes: list[str]) -> AIMessageChunk:

@@ -10,8 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workers.engines.host.process import broken
+from workers.engines.hosted.calls import CLOSE, OPEN
 from workers.engines.hosted.files import read_json
 from workers.engines.hosted.template import ChatTemplate, Rendered, Turn
+from workers.engines.hosted.tools import Offer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -52,17 +54,33 @@ class PromptEncoder:
         texts = sorted(self._controls, key=len, reverse=True)
         self._cut = re.compile("(" + "|".join(map(re.escape, texts)) + ")") if texts else re.compile(r"(?!)")
 
-    def encode(self, turns: list[Turn], marks: Mapping[str, int] = _NO_MARKS) -> tuple[int, ...]:
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the template has a place for tools."""
+        return bool(self._template.tools)
+
+    @property
+    def call_marks(self) -> dict[str, int]:
+        """The ids of the control tokens between which the model writes its calls; empty where it has none."""
+        found = {text: int(self._controls[text]["id"]) for text in (OPEN, CLOSE) if text in self._controls}
+        return found if len(found) == 2 else {}
+
+    def encode(
+        self, turns: list[Turn], marks: Mapping[str, int] = _NO_MARKS, offer: Offer | None = None
+    ) -> tuple[int, ...]:
         """The ids of a conversation, ready for the assistant's next turn.
 
         Args:
             turns: What was said.
             marks: Words in it that become one id each, whatever the tokenizer would make of them.
+            offer: Tools that the model may call. One that must call begins its call at once.
 
         Raises:
             ChatTemplateFailed: when the template can't render it.
         """
-        return self._join(self._template.render(turns), marks)
+        call = self.call_marks
+        ids = self._join(self._template.render(turns, offer, marked=bool(call)), marks)
+        return (*ids, call[OPEN]) if call and offer is not None and offer.must else ids
 
     def encode_text(self, text: str) -> list[int]:
         """The ids of plain text, no template and no control tokens."""
