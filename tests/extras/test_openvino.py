@@ -315,3 +315,22 @@ def test_a_device_that_is_not_here_is_named(stop):
 def test_what_the_library_refuses_is_ours(host, stop):
     with pytest.raises(EngineProtocolError):
         list(host.generate(Request((10**6,), max_tokens=4), stop))
+
+
+def test_a_tool_that_must_be_called_is(tmp_path: Path, stop: threading.Event) -> None:
+    """The tiny model with Phi-4-mini's way of tools: they stand in the system's message."""
+    folder = Path(shutil.copytree(TINY, tmp_path / "model"))
+    template = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}{% if m.tools %}{{ m.tools }}{% endif %}"
+    (folder / "chat_template.jinja").write_text(template + "<|end|>{% endfor %}<|assistant|>")
+    engine = OpenVINOEngine(EngineURI("openvino", "tiny"), OpenVINOFolder.read(folder), threads=1)
+    parameters = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
+    paint = {"type": "function", "function": {"name": "paint", "parameters": parameters}}
+    try:
+        model = engine.chat_model(GenerationOptions(max_tokens=60, temperature=0.0), stop)
+        made = model.bind_tools([paint], tool_choice="any").invoke("paint it")
+    finally:
+        engine.close()
+    (call,) = made.tool_calls
+    assert call["name"] == "paint"
+    assert call["args"]["colour"] in ("red", "blue")
+    assert made.content == ""
