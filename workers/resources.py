@@ -177,7 +177,7 @@ class Resources:
         return found
 
     def digest(self, uri: EngineURI) -> str:
-        """The SHA-256 over the hashes of a model's files on the shelf; empty where they are not known."""
+        """The SHA-256 over the hashes of a pulled model's files; empty where they are not known."""
         if uri.scheme not in ("onnx", "openvino"):
             return ""
         from workers.models.shelf import Shelf

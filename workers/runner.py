@@ -50,6 +50,7 @@ from workers.settings import Settings
 from workers.sight import tracing
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
 
     from agents.checkpoints import Checkpoints
@@ -175,24 +176,25 @@ class Runner:
                 yield from self._ingest(job, stop, checkpoints)
             case _:
                 with tracing.span(f"chain {job.kind}"):
-                    chain, value = self._chain(job, uri, stop, checkpoints, notes)
+                    model = self._model(job, uri, stop)
+                    chain, value = self._chain(job, uri, model, checkpoints, notes)
                     if self._have.loads_first(uri):
                         yield Chunk(progress=Progress(done=0, note=f"loading {uri}"))
                     elif line := self._have.line(uri, batch=job.lane is Lane.BATCH):
                         yield Chunk(progress=Progress(done=0, note=f"waiting for {uri}: {line}"))
-                    yield from chain.stream(value)
+                    for chunk in chain.stream(value):
+                        if chunk.result is not None:
+                            # Only now: a server says what it ran when it has run.
+                            digest = self._have.digest(uri) or getattr(model, "digest", "")
+                            chunk = chunk.model_copy(
+                                update={"result": chunk.result.model_copy(update={"digest": digest})}
+                            )
+                        yield chunk
 
-    def _chain(
-        self,
-        job: Job,
-        uri: EngineURI,
-        stop: threading.Event,
-        checkpoints: Checkpoints | None,
-        notes: list[str],
-    ) -> tuple[Runnable[Any, Chunk], Any]:
-        """The chain for a job and its input; imports only the one that is needed."""
+    def _model(self, job: Job, uri: EngineURI, stop: threading.Event) -> BaseChatModel | None:
+        """The chat model for a job; None where no model is run."""
         if uri.scheme == "extractive":
-            return self._extractive(job, notes)
+            return None
         if isinstance(job, TranslateJob):
             check_languages(job.input, uri)
         model = self._have.registry.get(str(uri)).chat_model(job.options, stop, batch=job.lane is Lane.BATCH)
@@ -200,6 +202,19 @@ class Runner:
             from workers.sight.chains import traced_model
 
             traced_model(model, str(uri), tracing.current())
+        return model
+
+    def _chain(
+        self,
+        job: Job,
+        uri: EngineURI,
+        model: BaseChatModel | None,
+        checkpoints: Checkpoints | None,
+        notes: list[str],
+    ) -> tuple[Runnable[Any, Chunk], Any]:
+        """The chain for a job and its input; imports only the one that is needed."""
+        if model is None:
+            return self._extractive(job, notes)
         match job:
             case ChatJob() if job.input.verbatim:
                 from agents.converse import build_converse
@@ -368,4 +383,4 @@ class Runner:
         """The result with who made it: the embedder for what needs no model, else the engine."""
         if job.kind in ("embed", "search", "ingest"):
             return result.model_copy(update={"engine": "embedder", "model": self._have.embedder.name})
-        return result.model_copy(update={"engine": uri.scheme, "model": uri.name, "digest": self._have.digest(uri)})
+        return result.model_copy(update={"engine": uri.scheme, "model": uri.name})

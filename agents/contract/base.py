@@ -67,8 +67,8 @@ class Result(BaseModel):
     """What every result says: who made it, at what cost, and what a reader must know.
 
     ``engine`` is the scheme (``extractive``, ``onnx``, ``ollama``…), ``model`` the name behind it.
-    ``notes`` are sentences for people: what was left out, broken or could not be checked. ``digest`` is the SHA-256 of
-    the model's files where they are known; ``moved`` are engines of the job's list that could not do it.
+    ``notes`` are sentences for people: what was left out, broken or could not be checked. ``digest`` says which
+    weights: see docs/engines.md; ``moved`` are engines of the job's list that could not do it.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -359,3 +359,24 @@ def test_a_reasoning_models_thoughts_are_no_part_of_its_answer(server, say, mode
     assert message.content == "Four."
     assert message.additional_kwargs["reasoning_content"] == "hm"
     assert "".join(chunk.content for chunk in made.stream("2 + 2?")) == "Four."
+
+
+def test_the_digest_is_asked_for_once_and_again_when_the_model_changed(server, say, engine):
+    facts = {"capabilities": ["completion"], "modified_at": "2026-01-01T00:00:00Z"}
+    server.replies[SHOW] = lambda _: say.json(200, facts)
+    server.replies["/api/tags"] = say.json(200, {"models": [{"name": "phi3.5:latest", "digest": "sha256:aa"}]})
+    made = engine()
+
+    def digest():
+        return made.chat_model(GenerationOptions(), threading.Event()).digest
+
+    assert [digest(), digest()] == ["aa", "aa"]
+    assert sum(request.path == "/api/tags" for request in server.requests) == 1
+    server.replies["/api/tags"] = say.json(200, {"models": [{"name": "phi3.5:latest", "digest": "sha256:bb"}]})
+    facts["modified_at"] = "2026-02-01T00:00:00Z"
+    assert digest() == "bb"
+
+
+def test_a_server_that_tells_no_digest_runs_jobs_all_the_same(server, say, engine):
+    server.replies["/api/tags"] = say.json(500, {"error": "no"})
+    assert engine().chat_model(GenerationOptions(), threading.Event()).digest == ""

@@ -12,7 +12,7 @@ from workers.stack import Stack
 
 pytestmark = pytest.mark.service
 
-CHAT, SHOW = "/api/chat", "/api/show"
+CHAT, SHOW, TAGS = "/api/chat", "/api/show", "/api/tags"
 
 
 @pytest.fixture
@@ -25,6 +25,8 @@ def service(server, say, settings, redis_binary):
         return say.json(200, {"model_info": {"phi3.context_length": 131072}, "capabilities": ["completion"]})
 
     server.replies[SHOW] = show
+    # The name without a tag is the one of :latest.
+    server.replies[TAGS] = say.json(200, {"models": [{"name": "phi3.5:latest", "digest": "61819fb370a3"}]})
     ours = settings(ollama_url=server.url, slots=2)
     with Stack(ours, parts=["redis", "worker"]):
         made = Service.connect(ours)
@@ -45,6 +47,7 @@ def test_jobs_on_ollama(server, say, service, wait_until):
     server.replies[CHAT] = say.reply(parts=say.ollama(["Hel", "lo"], prompt_eval_count=11))
     result = service.wait(submit("Say <|end|> hello"), 30).parsed_result()
     assert (result.text, result.engine, result.model) == ("Hello", "ollama", "phi3.5")
+    assert result.digest == "61819fb370a3"
     assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (11, 2)
     assert any("<|end|>" in note for note in result.notes)
     assert "<|end|>" not in server.body(CHAT)["messages"][-1]["content"]

@@ -311,3 +311,15 @@ def test_a_reasoning_models_thoughts_are_no_part_of_its_answer(server, say, mode
     assert message.content == "Four."
     assert message.additional_kwargs["reasoning_content"] == "hm"
     assert "".join(chunk.content for chunk in made.stream("2 + 2?")) == "Four."
+
+
+def test_what_the_server_says_it_ran_is_the_digest(server, say, model):
+    parts = [
+        part.replace(b'"model": "phi"', b'"model": "phi-2026", "system_fingerprint": "fp_1"')
+        for part in say.openai(["a"])
+    ]
+    server.replies[CHAT] = say.reply(parts=parts)
+    asked = model()
+    assert asked.digest == ""
+    asked.invoke("Say hello")
+    assert asked.digest == "phi-2026 fp_1"

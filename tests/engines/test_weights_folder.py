@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from workers.engines.host.backends.alone import Alone
 from workers.engines.host.protocol import Delta, Done, Request, RunEvent
 from workers.engines.host.scheduler import Scheduler
+from workers.engines.hosted.files import quick_digest
 from workers.engines.mlx import MLXEngine
 from workers.engines.registry import Registry
 from workers.engines.transformers import TransformersEngine
@@ -104,3 +106,15 @@ def test_bytes_that_are_no_character_hold_nothing_up():
     pieces = [stream.decode(token) for token in [300, 3 + 0xFF, 301, *euro, 302]]
     assert "€" in "".join(pieces)
     assert pieces[3] == pieces[4] == ""
+
+
+def test_folders_with_other_files_have_other_quick_digests(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(TINY, folder)
+    first = quick_digest(folder)
+    assert first.startswith("quick:")
+    assert first == quick_digest(TINY), "it goes by the files, not by where they lie"
+    config = folder / "genai_config.json"
+    config.write_bytes(config.read_bytes().replace(b"}", b" }", 1)[:-1])
+    assert quick_digest(folder) != first
+    assert quick_digest(tmp_path / "nothing") == ""

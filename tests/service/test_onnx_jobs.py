@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from workers.engines.hosted.files import quick_digest
 from workers.jobs import State, parse_job
 from workers.models.shelf import Shelf
 
@@ -73,6 +74,7 @@ def test_jobs_share_a_model_and_outlive_its_process(service, submit, streaming, 
     one, two, again = (record.parsed_result() for record in records)
     assert one.text == again.text != two.text
     assert (one.engine, one.model, one.usage.completion_tokens) == ("onnx", "tiny", 300)
+    assert one.digest == two.digest == quick_digest(TINY) != ""
     (host,) = hosts(worker)
     wait_until(lambda: service.workers()[0].hosts == ["onnx:tiny"], 5, "the heartbeat names the model")
 

@@ -7,6 +7,7 @@ counted before it is sent, the server is told not to cut, and its own count is c
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from langchain_ollama import ChatOllama
 from pydantic import Field, model_validator
 
 from agents.errors import ContextOverflow
+from knowledge.errors import PhiqError
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.estimate import floor
 from workers.engines.markers import note_of
@@ -45,6 +47,7 @@ class OllamaChatModel(ChatOllama):
     )
     budget: Budget = Budget(4096, 1024)
     max_tokens: int | None = None
+    digest: str = ""
     sees: bool = False
     thinks: bool = Field(default=False, description="the model writes its thoughts before its answer")
     stops: list[str] = Field(default_factory=list)
@@ -181,6 +184,9 @@ class OllamaEngine(Engine):
     def __init__(self, uri: EngineURI, url: str, context: int, timeout: float) -> None:
         self.uri = uri
         self._api = OllamaAPI(url, timeout, str(uri))
+        # Asked for between two runs: a job waits two seconds for it at most, once.
+        self._quick = OllamaAPI(url, min(timeout, 2.0), str(uri))
+        self._digest: tuple[str, str] | None = None
         self._context = context
         self._status = EngineStatus("idle", "not asked yet")
 
@@ -222,6 +228,7 @@ class OllamaEngine(Engine):
             api=self._api,
             budget=budget,
             max_tokens=options.max_tokens,
+            digest=self._digest_of(facts, stop),
             sees=sees,
             thinks=bool(profile and profile.reasoning),
             stops=list(options.stop),
@@ -238,6 +245,17 @@ class OllamaEngine(Engine):
     def status(self) -> EngineStatus:
         """What the server last said; it is not asked now."""
         return self._status
+
+    def _digest_of(self, facts: ModelFacts, stop: threading.Event) -> str:
+        """The model's digest, asked for once and again when Ollama says that the model changed."""
+        kept = self._digest
+        if kept is None or kept[0] != facts.since:
+            found = ""
+            with contextlib.suppress(PhiqError):
+                listed = self._quick.digests(stop)
+                found = listed.get(self.uri.name) or listed.get(f"{self.uri.name}:latest", "")
+            kept = self._digest = (facts.since, found)
+        return kept[1]
 
     def _show(self, stop: threading.Event) -> ModelFacts:
         try:

@@ -32,10 +32,11 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What Ollama says of a model. ``context`` is 0 and ``capabilities`` None where it says nothing."""
+    """What Ollama says of a model: 0, None or empty where it says nothing. ``since`` changes with its files."""
 
     context: int = 0
     capabilities: frozenset[str] | None = None
+    since: str = ""
 
 
 class OllamaAPI:
@@ -68,14 +69,23 @@ class OllamaAPI:
         if isinstance(info, dict):
             context = next((v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int)), 0)
         capabilities = answer.get("capabilities")
-        return ModelFacts(context, frozenset(map(str, capabilities)) if isinstance(capabilities, list) else None)
+        can = frozenset(map(str, capabilities)) if isinstance(capabilities, list) else None
+        return ModelFacts(context, can, str(answer.get("modified_at") or ""))
 
     def models(self, stop: threading.Event) -> list[str]:
         """Names of the models Ollama has."""
+        return list(self.digests(stop))
+
+    def digests(self, stop: threading.Event) -> dict[str, str]:
+        """The models Ollama has: names, and the SHA-256 of each one's manifest (empty where it says none)."""
         listed = self._ask("GET", "/api/tags", None, "", stop).get("models")
         if not isinstance(listed, list):
             raise malformed(self.server, "a list of models without models")
-        return [str(entry["name"]) for entry in listed if isinstance(entry, dict) and "name" in entry]
+        return {
+            str(entry["name"]): str(entry.get("digest") or "").removeprefix("sha256:")
+            for entry in listed
+            if isinstance(entry, dict) and "name" in entry
+        }
 
     def chat(
         self, body: Mapping[str, Any], budget: Budget, model: str, stop: threading.Event

@@ -32,11 +32,15 @@ from workers.settings import Settings
 _NO_KEY = SecretStr("held by phiq")
 """ChatOpenAI looks into the environment when it has no key; the real one is with ``Completions`` alone."""
 
+_SAID = 200
+"""Characters kept of a name that a server gives."""
+
 
 class OpenAIChatModel(ChatOpenAI):
     """ChatOpenAI on phiq's wire, with the promises of ``workers.engines.base``."""
 
     budget: Budget = Budget(4096, 1024)
+    digest: str = Field(default="", exclude=True, description="what the server said it ran: model, build")
     sees: bool = False
     thinks: bool = Field(default=False, description="the model writes its thoughts before its answer")
     stops: list[str] = Field(default_factory=list)
@@ -104,6 +108,8 @@ class OpenAIChatModel(ChatOpenAI):
             spoken += tokens_of(chunk.text)
             if chunk.text or chunk.message.additional_kwargs or getattr(chunk.message, "tool_call_chunks", None):
                 yield chunk
+        said = (str(metadata.get("model_name") or ""), str(metadata.get("system_fingerprint") or ""))
+        self.digest = " ".join(part[:_SAID] for part in said if part)
         yield self._last(finish, usage, spoken, tokens, metadata, found, clean)
 
     def _last(

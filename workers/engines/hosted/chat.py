@@ -75,6 +75,7 @@ class HostedChatModel(BaseChatModel):
 
     runtime: Runtime = Field(exclude=True, repr=False)
     model: str = ""
+    digest: str = Field(default="", exclude=True)
     temperature: float | None = None
     max_tokens: int | None = None
     top_p: float | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.host.host import Host
 from workers.engines.hosted.chat import HostedChatModel, Runtime
+from workers.engines.hosted.files import quick_digest
 from workers.engines.offers import refuse_logit_bias
 from workers.jobs import GenerationOptions
 
@@ -25,6 +27,7 @@ class HostedEngine(Engine):
     def __init__(self, uri: EngineURI, runtime: Runtime) -> None:
         self.uri = uri
         self._runtime = runtime
+        self._digest = quick_digest(Path(runtime.host.spec.folder))
 
     @property
     def host(self) -> Host:
@@ -38,7 +41,9 @@ class HostedEngine(Engine):
             OptionUnsupported: for ``logit_bias``.
         """
         refuse_logit_bias(options, self.uri)
-        return HostedChatModel(runtime=self._runtime, interrupt=stop, behind=batch, **options.model_dump())
+        return HostedChatModel(
+            runtime=self._runtime, digest=self._digest, interrupt=stop, behind=batch, **options.model_dump()
+        )
 
     def status(self) -> EngineStatus:
         """Where the host stands: idle (not loaded yet), loading, ready, or down with the reason."""

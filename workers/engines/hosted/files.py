@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from workers.engines.host.process import broken
 
 LONGROPE = 4096
 """Tokens at which the long-context Phi models change their positions, where the folder does not say."""
+_HEAD = 1_000_000
+"""Bytes of each file that the quick digest reads: small files are read whole."""
 _SCALED = ("longrope", "su", "yarn")
 
 
@@ -28,6 +31,24 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise broken(str(path.parent), f"{path.name} holds no JSON object")
     return value
+
+
+def quick_digest(path: Path) -> str:
+    """``quick:`` and the SHA-256 over names, sizes and beginnings of a folder's files; empty where they can't be read.
+
+    The weights of a model that nobody pulled have no hashes to compare, and reading gigabytes would hold up the first
+    job. Two folders that differ have different ones, unless all that differs lies deep in files of the same size.
+    """
+    whole = hashlib.sha256()
+    try:
+        for file in sorted(path.iterdir()):
+            if file.is_file() and not file.name.startswith("."):
+                with file.open("rb") as opened:
+                    head = hashlib.sha256(opened.read(_HEAD)).hexdigest()
+                whole.update(f"{head} {file.stat().st_size} {file.name}\n".encode(errors="replace"))
+    except OSError:
+        return ""
+    return f"quick:{whole.hexdigest()}"
 
 
 def turning_point(config: dict[str, Any]) -> int | None:
