@@ -126,7 +126,11 @@ class Answer:
 
     def _account(self, chunk: AIMessageChunk) -> None:
         if counts := chunk.usage_metadata:
-            self.usage += Usage(prompt_tokens=counts["input_tokens"], completion_tokens=counts["output_tokens"])
+            self.usage += Usage(
+                prompt_tokens=counts["input_tokens"],
+                completion_tokens=counts["output_tokens"],
+                cached_tokens=counts.get("input_token_details", {}).get("cache_read") or 0,
+            )
         if chunk.tool_call_chunks:
             self._asked = chunk if self._asked is None else self._asked + chunk
         metadata: dict[str, Any] = chunk.response_metadata

@@ -43,15 +43,20 @@ def unused(value: object) -> bool:
 
 
 class Usage(Frozen):
-    """Tokens as the engine counted them; zero for the extractive engine."""
+    """Tokens as the engine counted them; zero for the extractive engine.
+
+    ``cached_tokens`` of the prompt's had been read for an earlier run and were kept.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = Field(default=0, exclude_if=unused)
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
         )
 
 

@@ -3,11 +3,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import HumanMessage
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessageChunk, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk
 
 from agents.budget import SMALLEST_INPUT, Budget, most
 from agents.complete import build_complete
-from agents.contract import CompleteInput
+from agents.contract import CompleteInput, Usage
 from agents.errors import ContextOverflow, Interrupted
 from agents.generate import Answer, trimmed
 from agents.think import ThinkFilter
@@ -97,3 +100,16 @@ def test_a_model_without_profile_gets_the_smallest_budget(model) -> None:
     scripted.profile = None
     assert Budget(scripted).prompt == SMALLEST_INPUT
     assert Budget(scripted).tokens("one two three") == 4
+
+
+def test_what_the_engine_had_kept_of_the_prompt_is_counted():
+    class Keeps(GenericFakeChatModel):
+        def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+            counts = UsageMetadata(
+                input_tokens=6, output_tokens=1, total_tokens=7, input_token_details={"cache_read": 4}
+            )
+            yield ChatGenerationChunk(message=AIMessageChunk(content="Yes", usage_metadata=counts))
+
+    answer = Answer(Keeps(messages=iter(())), [HumanMessage("Do you?")]).read()
+    assert (answer.usage + answer.usage).cached_tokens == 8
+    assert "cached_tokens" not in Usage(prompt_tokens=6).model_dump_json(), "older versions know no such field"

@@ -10,9 +10,11 @@ import json
 import httpx
 import openai
 import pytest
+from openai.types import CompletionUsage
 from PIL import Image
 
 from workers.jobs import State
+from workers.openai.chat import usage
 
 pytestmark = pytest.mark.service
 MODEL, TOOLS = "fake:echo", "fake:tools"
@@ -228,3 +230,10 @@ def test_who_goes_away_before_the_first_word_cancels_too(client, gateway, wait_u
         ask(client.with_options(timeout=1), model="fake:echo?ttft=60", stream=True)
     (waited_for,) = {record.id for record in gateway.service.list()} - before
     wait_until(lambda: gateway.service.get(waited_for).state is State.CANCELLED, 10, "cancelled")
+
+
+def test_what_was_kept_of_a_prompt_is_told_as_openai_tells_it():
+    counts = {"prompt_tokens": 6, "completion_tokens": 1}
+    assert usage({"usage": counts}) == {**counts, "total_tokens": 7}
+    kept = usage({"usage": {**counts, "cached_tokens": 4}})
+    assert CompletionUsage.model_validate(kept).prompt_tokens_details.cached_tokens == 4

@@ -99,6 +99,8 @@ def test_jobs_share_a_model_and_outlive_its_process(service, submit, streaming, 
     assert waited.result["text"] == two.text
     (successor,) = hosts(worker)
     assert successor.pid != host.pid
+    usages = [service.wait(submit("hello " * 200, 3), timeout=30).parsed_result().usage for _ in range(2)]
+    assert usages[0].cached_tokens < 64 < usages[1].cached_tokens < usages[1].prompt_tokens
     assert "hello one" not in worker.log.read_text()
 
 

@@ -45,7 +45,7 @@ class Says:
         yield Chunk(delta="word")
         if self.error:
             raise self.error
-        usage = Usage(prompt_tokens=5, completion_tokens=7)
+        usage = Usage(prompt_tokens=5, completion_tokens=7, cached_tokens=2)
         yield Chunk(result=CompletionResult(text="word", usage=usage))
 
 
@@ -77,6 +77,7 @@ def test_every_end_is_counted_by_kind_state_and_model(ledger):
     }
     assert seen["tokens in fake:echo"] == 5
     assert seen["tokens out fake:echo"] == 7
+    assert seen["cache prompt_tokens"] == 2
     found = stats(ledger, 60)
     one = found.kinds["complete"]
     assert one.states == {"succeeded": 1, "failed": 1, "dead": 1, "cancelled": 1}

@@ -231,10 +231,12 @@ def to_body(record: JobRecord) -> dict[str, Any]:
     }
 
 
-def usage(result: dict[str, Any]) -> dict[str, int]:
+def usage(result: dict[str, Any]) -> dict[str, Any]:
     """Tokens, as the engine counted them; 0 for the extractive one."""
     asked, made = fields.usage_of(result)
-    return {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
+    counts: dict[str, Any] = {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
+    cached = fields.cached_of(result)
+    return counts | ({"prompt_tokens_details": {"cached_tokens": cached}} if cached else {})
 
 
 def finish(result: dict[str, Any]) -> str:

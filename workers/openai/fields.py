@@ -212,6 +212,11 @@ def usage_of(result: dict[str, Any]) -> tuple[int, int]:
     return int(counts.get("prompt_tokens", 0)), int(counts.get("completion_tokens", 0))
 
 
+def cached_of(result: dict[str, Any]) -> int:
+    """Tokens of a result's prompt that the engine had kept."""
+    return int((result.get("usage") or {}).get("cached_tokens", 0))
+
+
 def extension(job_id: str, result: dict[str, Any]) -> dict[str, Any]:
     """Phiq's own part of an answer: the job, and what its text rests on."""
     return {"job": job_id, **evidence(result)}

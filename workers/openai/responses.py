@@ -179,7 +179,7 @@ def to_body(record: JobRecord, asked: ResponseRequest) -> dict[str, Any]:
         "output": list(items(record.id, result)),
         "usage": {
             "input_tokens": prompt,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": fields.cached_of(result), "cache_write_tokens": 0},
             "output_tokens": answer,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": prompt + answer,

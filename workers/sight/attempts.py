@@ -54,7 +54,7 @@ class Watch:
         usage = result.usage
         TALLY.add("tokens", "in", MODEL, amount=usage.prompt_tokens, model=self._model)
         TALLY.add("tokens", "out", MODEL, amount=usage.completion_tokens, model=self._model)
-        TALLY.add("cache", "prompt_tokens", amount=getattr(usage, "cached_tokens", 0))
+        TALLY.add("cache", "prompt_tokens", amount=usage.cached_tokens)
         if isinstance(result, IngestResult):
             TALLY.add("cache", "documents", amount=sum(file.status == "unchanged" for file in result.files))
 
