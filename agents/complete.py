@@ -39,7 +39,11 @@ def build_complete(model: BaseChatModel, checkpoints: Checkpoints | None = None)
         cut = [CUT_OFF] if answer.finish_reason == "length" else []
         yield Chunk(
             result=CompletionResult(
-                text=answer.text, usage=answer.usage, finish_reason=answer.finish_reason, notes=[*answer.notes, *cut]
+                text=answer.text,
+                reasoning=answer.thinking,
+                usage=answer.usage,
+                finish_reason=answer.finish_reason,
+                notes=[*answer.notes, *cut],
             )
         )
 

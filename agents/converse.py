@@ -170,7 +170,13 @@ def _result(answer: Answer, request: ChatInput) -> ChatResult:
         calls = calls[:1]
     reason = "tool_calls" if calls and answer.finish_reason == "stop" else answer.finish_reason
     return ChatResult(
-        text=answer.text, usage=answer.usage, finish_reason=reason, notes=notes, band="ungrounded", tool_calls=calls
+        text=answer.text,
+        reasoning=answer.thinking,
+        usage=answer.usage,
+        finish_reason=reason,
+        notes=notes,
+        band="ungrounded",
+        tool_calls=calls,
     )
 
 

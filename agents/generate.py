@@ -37,7 +37,7 @@ class Answer:
 
     Attributes:
         text: The answer so far, thinking left out.
-        thinking: What stood in a leading ``<think>`` block.
+        thinking: What stood in a leading ``<think>`` block, or came apart from the text by the engine.
         usage: Tokens as the engine counted them.
         finish_reason: ``length`` when the answer was cut off at its limit.
         notes: Sentences of the engine that people must know.
@@ -58,6 +58,7 @@ class Answer:
         self.recalled = False
         self.text = ""
         self.thinking = ""
+        self._thought = ""
         self.usage = Usage()
         self.finish_reason: FinishReason = "stop"
         self.notes: list[str] = []
@@ -82,7 +83,7 @@ class Answer:
         if piece := think.finish():
             self.text += piece
             yield piece
-        self.thinking = think.thinking.strip()
+        self.thinking = (self._thought + think.thinking).strip()
         if self.thinking and not self.text.strip():
             self.notes.append("The model used up its answer for thinking: allow it more tokens (max_tokens).")
 
@@ -133,6 +134,7 @@ class Answer:
             )
         if chunk.tool_call_chunks:
             self._asked = chunk if self._asked is None else self._asked + chunk
+        self._thought += chunk.additional_kwargs.get("reasoning_content") or ""
         metadata: dict[str, Any] = chunk.response_metadata
         if metadata.get("finish_reason") in _CUT:
             self.finish_reason = "length"

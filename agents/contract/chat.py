@@ -139,6 +139,7 @@ class ChatResult(Result):
     citations: list[Citation] = Field(default_factory=list)
     passages: list[Passage] = Field(default_factory=list)
     tool_calls: list[ToolCall] = Field(default_factory=list, exclude_if=unused)
+    reasoning: str = Field(default="", exclude_if=unused, description="the model's thoughts, of an answer as it is")
     query: str = Field(
         default="", exclude_if=unused, description="what was looked up, where it is not the last turn as it stands"
     )

@@ -17,7 +17,9 @@ class CompleteInput(Input):
 
 
 class CompletionResult(Result):
-    """The model's own words."""
+    """The model's own words, and the thoughts that it wrote before them."""
+
+    reasoning: str = Field(default="", exclude_if=unused)
 
 
 class EmbedInput(Input):

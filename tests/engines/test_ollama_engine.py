@@ -380,3 +380,13 @@ def test_the_digest_is_asked_for_once_and_again_when_the_model_changed(server, s
 def test_a_server_that_tells_no_digest_runs_jobs_all_the_same(server, say, engine):
     server.replies["/api/tags"] = say.json(500, {"error": "no"})
     assert engine().chat_model(GenerationOptions(), threading.Event()).digest == ""
+
+
+def test_thoughts_that_come_apart_from_the_text_are_kept_apart(server, say, model):
+    parts = say.ollama(["Four", "."])
+    thought = {"model": "phi3.5", "message": {"role": "assistant", "content": "", "thinking": "hm"}, "done": False}
+    server.replies[CHAT] = say.reply(parts=[json.dumps(thought).encode() + b"\n", *parts])
+    server.replies[SHOW] = say.json(200, {"capabilities": ["completion", "thinking"]})
+    message = model(name="phi4-reasoning").invoke("2 + 2?")
+    assert server.body(CHAT)["think"] is True
+    assert (message.content, message.additional_kwargs["reasoning_content"]) == ("Four.", "hm")

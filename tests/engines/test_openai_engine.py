@@ -16,6 +16,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import SecretStr
 
 from agents.errors import ContextOverflow, Interrupted, ModelCannotSee
+from agents.generate import Answer
 from workers.engines.base import EngineURI
 from workers.engines.openai import OpenAIChatModel, OpenAIEngine
 from workers.errors import (
@@ -323,3 +324,25 @@ def test_what_the_server_says_it_ran_is_the_digest(server, say, model):
     assert asked.digest == ""
     asked.invoke("Say hello")
     assert asked.digest == "phi-2026 fp_1"
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thoughts_that_come_apart_from_the_text_are_kept_apart(server, say, model, field):
+    parts = say.openai(["Four", "."])
+    parts[1:1] = [part.replace(b'"content": "Four"', f'"{field}": "h\u00e4"'.encode()) for part in parts[1:2]] * 2
+    server.replies[CHAT] = say.reply(parts=parts)
+    made = model(name="phi4-reasoning")
+    message = made.invoke("2 + 2?")
+    assert (message.content, message.additional_kwargs["reasoning_content"]) == ("Four.", "h\u00e4h\u00e4")
+    answer = Answer(made, [HumanMessage("2 + 2?")])
+    assert "".join(answer) == "Four."
+    assert answer.thinking == "h\u00e4h\u00e4"
+
+
+def test_an_answer_that_is_only_thoughts_says_so(server, say, model):
+    parts = say.openai(["hm"], finish="length")
+    parts[1] = parts[1].replace(b'"content"', b'"reasoning_content"')
+    server.replies[CHAT] = say.reply(parts=parts)
+    answer = Answer(model(), [HumanMessage("x")])
+    assert "".join(answer) == ""
+    assert any("thinking" in note for note in answer.notes)

@@ -58,6 +58,17 @@ class OpenAIChatModel(ChatOpenAI):
         _ = kwargs
         return count(messages, tools)
 
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        """LangChain's, with the thoughts that it leaves out: servers name them one way or the other."""
+        made = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        delta = next((choice.get("delta") or {} for choice in chunk.get("choices") or ()), {})
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if made is not None and isinstance(thought, str) and thought:
+            made.message.additional_kwargs["reasoning_content"] = thought
+        return made
+
     def _generate(
         self,
         messages: list[BaseMessage],

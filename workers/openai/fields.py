@@ -218,8 +218,9 @@ def cached_of(result: dict[str, Any]) -> int:
 
 
 def extension(job_id: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Phiq's own part of an answer: the job, and what its text rests on."""
-    return {"job": job_id, **evidence(result)}
+    """Phiq's own part of an answer: the job, what its text rests on, and the thoughts behind it."""
+    thoughts = {"reasoning": result["reasoning"]} if result.get("reasoning") else {}
+    return {"job": job_id, **evidence(result), **thoughts}
 
 
 def evidence(result: dict[str, Any]) -> dict[str, Any]:
