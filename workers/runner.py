@@ -6,7 +6,7 @@ The only module that knows engines, knowledge and agents together. It knows no q
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ from workers.jobs import (
 from workers.resources import Resources
 from workers.settings import Settings
 from workers.sight import tracing
+from workers.standing import Standing
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -70,8 +71,20 @@ class Runner:
         self._have = Resources(settings)
         self._breakers = Breakers()
 
-    def run(self, job: Job, stop: threading.Event, checkpoints: Checkpoints | None = None) -> Iterator[Chunk]:
+    def run(
+        self,
+        job: Job,
+        stop: threading.Event,
+        checkpoints: Checkpoints | None = None,
+        told: Callable[[Progress], None] | None = None,
+    ) -> Iterator[Chunk]:
         """Run a job, yielding chunks; the last one carries the result.
+
+        Args:
+            job: The job.
+            stop: Ends it.
+            checkpoints: What earlier attempts have kept.
+            told: Takes its progress while a call waits in an engine's line, and no chunk can come.
 
         Raises:
             Interrupted: ``stop`` was set.
@@ -81,7 +94,7 @@ class Runner:
         named = parse_route(job.model or self._settings.model)
         route = tuple(dict.fromkeys(self._have.chosen(uri, sees=sees) for uri in named))
         if len(route) == 1 or isinstance(job, EmbedJob | SearchJob | IngestJob):
-            yield from self._run(job, route[0], stop, checkpoints, ())
+            yield from self._run(job, route[0], stop, checkpoints, (), told)
             return
         passed: list[Passed] = []
         for uri, blocked in order(route, self._breakers):
@@ -90,7 +103,7 @@ class Runner:
                 continue
             begun = False
             try:
-                for chunk in self._run(job, uri, stop, checkpoints, tuple(passed)):
+                for chunk in self._run(job, uri, stop, checkpoints, tuple(passed), told):
                     begun = begun or bool(chunk.delta) or chunk.result is not None
                     if begun:
                         self._breakers.worked(uri)
@@ -117,6 +130,7 @@ class Runner:
         stop: threading.Event,
         checkpoints: Checkpoints | None,
         passed: tuple[Passed, ...],
+        told: Callable[[Progress], None] | None,
     ) -> Iterator[Chunk]:
         """Run a job on one engine; ``passed`` are those that should have done it."""
         passed = tuple(one for one in passed if one.uri != uri)  # when all were passed over the first is asked anyway
@@ -127,7 +141,7 @@ class Runner:
         if passed and uri.scheme == "extractive":
             # They say how to generate; what stands in for a model generates nothing.
             job = job.model_copy(update={"options": GenerationOptions()})
-        for chunk in self._chunks(job, uri, stop, checkpoints, notes):
+        for chunk in self._chunks(job, uri, stop, checkpoints, notes, told):
             if stop.is_set():
                 raise Interrupted
             if chunk.result is not None:
@@ -162,6 +176,7 @@ class Runner:
         stop: threading.Event,
         checkpoints: Checkpoints | None,
         notes: list[str],
+        told: Callable[[Progress], None] | None,
     ) -> Iterator[Chunk]:
         match job:
             case EmbedJob():
@@ -176,13 +191,16 @@ class Runner:
                 yield from self._ingest(job, stop, checkpoints)
             case _:
                 with tracing.span(f"chain {job.kind}"):
-                    model = self._model(job, uri, stop)
+                    model, standing = self._model(job, uri, stop), Standing(uri, told)
+                    if model is not None and hasattr(model, "told"):
+                        model.told = standing.told
                     chain, value = self._chain(job, uri, model, checkpoints, notes)
                     if self._have.loads_first(uri):
                         yield Chunk(progress=Progress(done=0, note=f"loading {uri}"))
                     elif line := self._have.line(uri, batch=job.lane is Lane.BATCH):
                         yield Chunk(progress=Progress(done=0, note=f"waiting for {uri}: {line}"))
                     for chunk in chain.stream(value):
+                        standing.see(chunk)
                         if chunk.result is not None:
                             # Only now: a server says what it ran when it has run.
                             digest = self._have.digest(uri) or getattr(model, "digest", "")

@@ -53,7 +53,7 @@ def silent_consumer() -> None:
 def stubborn() -> None:
     """Jobs say one word and hear no stop."""
 
-    def run(self, job, stop, checkpoints=None):
+    def run(self, job, stop, checkpoints=None, told=None):
         yield Chunk(delta="one ")
         threading.Event().wait()
 
@@ -63,10 +63,10 @@ def stubborn() -> None:
 def mortal() -> None:
     """A job whose prompt begins with "die" kills the process that runs it."""
 
-    def run(self, job, stop, checkpoints=None):
+    def run(self, job, stop, checkpoints=None, told=None):
         if getattr(job.input, "prompt", "").startswith("die"):
             os.kill(os.getpid(), signal.SIGKILL)
-        yield from PROPER_RUN(self, job, stop, checkpoints)
+        yield from PROPER_RUN(self, job, stop, checkpoints, told)
 
     Runner.run = run
     solo.COMMAND = (sys.executable, __file__, "mortal", "solo")

@@ -28,7 +28,7 @@ class Runner:
     def __init__(self, script: Callable[..., Iterator[Chunk]]) -> None:
         self._script = script
 
-    def run(self, job, stop, checkpoints=None):
+    def run(self, job, stop, checkpoints=None, told=None):
         return self._script(job, stop, checkpoints)
 
 

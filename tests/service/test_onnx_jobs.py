@@ -150,3 +150,15 @@ def test_workers_on_a_machine_share_a_model_and_go_on_without_the_one_that_loade
     joined.signal()
     joined.process.wait(30)
     assert gone(successor)
+
+
+def test_a_job_in_the_engines_line_is_told_when_it_moves_up(service, submit, streaming, start_worker, wait_until):
+    start_worker("w1", slots=3, onnx_slots=1)
+    streaming("hello one")
+    second = submit("hello two", LONG)
+    wait_until(lambda: service.get(second).state is State.RUNNING, 10, "in line")
+    third = submit("hello three", 20)
+    assert service.wait(third, timeout=90).state is State.SUCCEEDED
+    notes = [event.progress.note for event in service.events(third, timeout=5) if event.type == "progress"]
+    places = [note.removeprefix("waiting for onnx:tiny: ").split(",")[0] for note in notes]
+    assert list(dict.fromkeys(places)) == ["2 in line", "1 in line", ""], notes

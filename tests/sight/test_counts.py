@@ -41,7 +41,7 @@ class Says:
     def __init__(self, error=None):
         self.error = error
 
-    def run(self, job, stop, checkpoints=None):
+    def run(self, job, stop, checkpoints=None, told=None):
         yield Chunk(delta="word")
         if self.error:
             raise self.error

@@ -94,7 +94,7 @@ def test_one_trace_from_the_request_to_the_models_call(service, settings, spans)
 
 def test_a_failure_is_named_by_its_code_and_quotes_nothing(service, spans):
     class Fails:
-        def run(self, job, stop, checkpoints=None):
+        def run(self, job, stop, checkpoints=None, told=None):
             raise EngineDown(f"It chokes on {SECRET}.")
             yield
 

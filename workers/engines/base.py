@@ -78,6 +78,7 @@ class Engine(ABC):
     - Where ``resumes`` is true, ``stream`` takes ``resume``, an `agents.checkpoints.TokenLog`, and goes on from the
       tokens in it; elsewhere a call of an earlier attempt starts over.
     - Where there is a ``digest``, it says which weights they run: known from the start, or once a server has answered.
+    - Where there is a ``told``, it can be set to what takes a run's place in line, in words, while it waits.
     - When ``stop`` is set the run ends within one step and raises ``agents.errors.Interrupted``; closing the
       stream ends the run too.
     """

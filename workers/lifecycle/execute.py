@@ -6,10 +6,10 @@ import contextlib
 import logging
 import threading
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol, cast
 
-from agents.contract import Chunk, Result
+from agents.contract import Chunk, Progress, Result
 from agents.errors import Interrupted, ModelMisbehaved
 from knowledge.errors import PhiqError, ServiceError
 from workers.errors import EngineOutOfMemory, LeaseLost
@@ -23,7 +23,13 @@ log = logging.getLogger(__name__)
 class Runs(Protocol):
     """What is needed of `workers.runner.Runner`."""
 
-    def run(self, job: Job, stop: threading.Event, checkpoints: Any = None) -> Iterator[Chunk]:
+    def run(
+        self,
+        job: Job,
+        stop: threading.Event,
+        checkpoints: Any = None,
+        told: Callable[[Progress], None] | None = None,
+    ) -> Iterator[Chunk]:
         """The job's chunks; the last one carries the result."""
         ...
 
@@ -63,7 +69,7 @@ def _execute(attempt: Attempt, runner: Runs, watch: Watch) -> None:
 def _stream(attempt: Attempt, runner: Runs, watch: Watch) -> Result:
     result: Result | None = None
     job = attempt.job.model_copy(update={"model": attempt.record.model})
-    chunks = cast("Generator[Chunk]", runner.run(job, attempt.stop, attempt.checkpoints))
+    chunks = cast("Generator[Chunk]", runner.run(job, attempt.stop, attempt.checkpoints, attempt.progress))
     with contextlib.closing(chunks):
         for chunk in chunks:
             attempt.beat()

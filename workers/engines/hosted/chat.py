@@ -29,6 +29,7 @@ from workers.engines.hosted.messages import to_turns
 from workers.engines.hosted.pictures import Album
 from workers.engines.hosted.sampling import OPTIONS, guide_of, make_request, merge
 from workers.engines.hosted.tools import Offer, offer_of
+from workers.engines.hosted.waits import Waits
 from workers.engines.thinking import split_thoughts
 from workers.errors import OptionUnsupported
 from workers.jobs import GenerationOptions
@@ -68,7 +69,8 @@ class HostedChatModel(BaseChatModel):
     Sampling options are those of a job (``GenerationOptions``); a call may override them. ``interrupt`` ends every
     run of this object: within one step it raises ``agents.errors.Interrupted``. ``streaming`` makes ``invoke`` report
     tokens to callbacks through LangChain's streaming path; the words are the same. With ``behind`` its runs wait
-    for those of others.
+    for those of others. ``told`` takes the place in line of a run that waits, when it changes, and nothing when
+    the wait is over.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -86,6 +88,7 @@ class HostedChatModel(BaseChatModel):
     stop: list[str] | None = None
     streaming: bool = False
     behind: bool = Field(default=False, exclude=True, repr=False)
+    told: Callable[[str], None] | None = Field(default=None, exclude=True, repr=False)
     interrupt: threading.Event = Field(default_factory=threading.Event, exclude=True, repr=False)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -215,7 +218,11 @@ class HostedChatModel(BaseChatModel):
             request = replace(request, pictures=album.pngs())
         if offer is not None:
             request = replace(request, shown=tuple((id_, text) for text, id_ in runtime.encoder.call_marks.items()))
-        for event in runtime.host.generate(request, self.interrupt, batch=self.behind):
+        waits = Waits(self.told) if self.told is not None else None
+        told = waits.waiting if waits is not None else None
+        for event in runtime.host.generate(request, self.interrupt, batch=self.behind, told=told):
+            if waits is not None:
+                waits.begun()
             if log is not None and isinstance(event, Delta):
                 log.add(event.ids)
             message = (
