@@ -171,6 +171,7 @@ def test_a_joined_worker_that_is_killed_costs_the_owner_nothing(worker, hosts, s
     wait_until(lambda: host.status().others == 1, 10, "the other worker's run is seen")
     os.kill(worker.process.pid, signal.SIGKILL)
     wait_until(lambda: host.status().others == 0, 10, "its run was ended")
+    assert host.status().running == 1, "at once: ours began before it and goes on"
     assert len(made) + len(_ids(stream)) == 4000
     assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
 
@@ -183,6 +184,35 @@ def test_workers_that_start_at_once_load_one_copy(tiny, share, worker):
         assert worker.heard() == other.heard()
     finally:
         other.end()
+
+
+def test_those_that_joined_meet_again_when_the_owner_is_killed(tiny, share, worker, hosts, stop, wait_until):
+    first = worker.do("load")
+    other, host = Worker(tiny, share), hosts()
+    try:
+        assert other.do("run", 4000) == first
+        stream = host.generate(LONG, stop)
+        next(stream)
+        os.kill(worker.process.pid, signal.SIGKILL)
+        with pytest.raises(EngineLost):
+            list(stream)
+        host.load(stop)
+        # A process's last thread can keep its sockets open for a moment longer.
+        wait_until(lambda: other.do("load") != first, 10, "the other one has noticed too")
+        assert other.do("load") == host.status().pid != first
+    finally:
+        other.end()
+
+
+def test_an_owner_that_stands_still_holds_up_nobody(worker, hosts, stop, wait_until):
+    worker.do("run", 4000)
+    host = hosts()
+    host.load(stop)
+    wait_until(lambda: host.status().others == 1, 10, "the owner's run is seen")
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    assert sum(one.completion_tokens for one in host.generate(LONG, stop) if isinstance(one, Done)) == 4000
+    os.kill(worker.process.pid, signal.SIGCONT)
+    assert worker.do("rest") > 3900
 
 
 def test_the_lane_and_the_line_are_the_same_for_all_workers(hosts, stop, wait_until):

@@ -38,12 +38,15 @@ class Hub:
         self._ids = itertools.count(_FIRST)
         self._told: dict[Guest | None, Others] = {None: Others()}
         self._changed = False
+        self._leaving = False
 
     def came(self, guest: Guest, ready: Ready) -> None:
         """A worker joined."""
         self._guests[guest] = {}
         self._changed = True
         self._say(guest, ready)
+        if self._leaving:  # it came in just before the door was shut
+            self._say(guest, Retiring())
 
     def went(self, guest: Guest) -> list[int]:
         """A worker is gone; returns its runs, which nobody wants any more."""
@@ -101,6 +104,7 @@ class Hub:
 
     def send_away(self) -> None:
         """Ask the guests to leave when their runs are done."""
+        self._leaving = True
         for guest in self._guests:
             self._say(guest, Retiring())
 

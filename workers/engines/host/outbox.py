@@ -10,7 +10,7 @@ from typing import Any
 
 from workers.engines.host.frames import pack
 
-MOST = 100_000
+MOST = 1_000_000
 """Messages kept for a worker that does not read; what its runs can still make is far less."""
 
 
