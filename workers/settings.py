@@ -125,6 +125,8 @@ class Settings(BaseSettings):
     openvino_cache: int = Field(
         default=0, ge=0, le=1024, description="GiB for its sessions and kept prefixes; 0: what its slots need"
     )
+    weights_max_length: int = Field(default=4096, ge=64, description="tokens of a session of transformers and mlx")
+    weights_threads: int = Field(default=0, ge=0, description="threads of transformers; 0: the machine's cores")
     ollama_url: str = Field(default="http://127.0.0.1:11434", description="Ollama's address")
     ollama_context: int = Field(default=4096, ge=256, description="context length asked of Ollama, always explicit")
     openai_base_url: str | None = Field(default=None, description="address of an OpenAI-compatible server")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from workers.engines.base import EngineURI
 from workers.engines.host.backends.alone import Alone
 from workers.engines.host.protocol import Delta, Done, Request, RunEvent
 from workers.engines.host.scheduler import Scheduler
@@ -118,3 +119,16 @@ def test_folders_with_other_files_have_other_quick_digests(tmp_path):
     config.write_bytes(config.read_bytes().replace(b"}", b" }", 1)[:-1])
     assert quick_digest(folder) != first
     assert quick_digest(tmp_path / "nothing") == ""
+
+
+@pytest.mark.parametrize("engine", [TransformersEngine, MLXEngine])
+def test_their_sessions_have_a_setting_of_their_own(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "packages", ("json",))
+    folder = tmp_path / "model"
+    shutil.copytree(TINY, folder)
+    (folder / "model.safetensors").write_bytes(b"x" * 1000)
+    settings = Settings(data_dir=tmp_path, weights_max_length=128, weights_threads=2, onnx_max_length=64)
+    made = engine.from_settings(EngineURI(engine.scheme, str(folder)), settings)
+    spec = made.host.spec
+    assert (spec.max_length, spec.threads, spec.length_setting) == (128, 2, "PHIQ_WEIGHTS_MAX_LENGTH")
+    made.close()

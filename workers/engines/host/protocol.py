@@ -35,7 +35,8 @@ class LoadSpec:
     @property
     def length_setting(self) -> str:
         """The setting that sets ``max_length``, for messages."""
-        return "PHIQ_OPENVINO_MAX_LENGTH" if self.backend == "openvino" else "PHIQ_ONNX_MAX_LENGTH"
+        family = {"openvino": "OPENVINO", "transformers": "WEIGHTS", "mlx": "WEIGHTS"}.get(self.backend, "ONNX")
+        return f"PHIQ_{family}_MAX_LENGTH"
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class WeightsEngine(HostedEngine):
             Runtime(
                 name=str(uri),
                 engine=self.scheme,
-                length_setting="PHIQ_ONNX_MAX_LENGTH",
+                length_setting="PHIQ_WEIGHTS_MAX_LENGTH",
                 host=Host(spec, replace(limits or HostLimits(), memory=folder.memory(tokens))),
                 encoder=PromptEncoder(folder.path),
                 session=tokens,
@@ -90,8 +90,8 @@ class WeightsEngine(HostedEngine):
         return cls(
             uri,
             WeightsFolder.read(locate(cls.scheme, uri.name, settings.data_dir)),
-            session=settings.onnx_max_length,
-            threads=settings.onnx_threads or cores(),
+            session=settings.weights_max_length,
+            threads=settings.weights_threads or cores(),
             limits=host_limits(settings),
             profile=lookup(uri.name),
         )
