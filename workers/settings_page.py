@@ -57,8 +57,8 @@ _SECTIONS = (
         (
             "engine_timeout engine_share engine_waiting engine_idle_seconds engine_ceiling_bytes onnx_threads "
             "onnx_max_length onnx_slots onnx_session_bytes onnx_prefix_bytes onnx_provider onnx_provider_options "
-            "openvino_device openvino_threads "
-            "openvino_max_length openvino_slots openvino_cache weights_max_length weights_threads ollama_url ollama_context "
+            "openvino_device openvino_threads openvino_max_length openvino_slots openvino_cache "
+            "weights_max_length weights_threads ollama_url ollama_context "
             "openai_base_url openai_api_key openai_context hub_url "
             "github_url github_api_key azure_url azure_api_key nvidia_url nvidia_api_key nim_url nim_api_key vllm_url "
             "vllm_api_key llamacpp_url llamacpp_api_key lmstudio_url lmstudio_api_key foundry_url foundry_api_key"
