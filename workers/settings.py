@@ -150,8 +150,10 @@ class Settings(BaseSettings):
     lmstudio_api_key: SecretStr | None = Field(default=None, description="key of LM Studio")
     foundry_url: str | None = Field(default=None, description="address of Foundry Local; empty: its usual one")
     foundry_api_key: SecretStr | None = Field(default=None, description="key of Foundry Local")
-    engine_share: bool = Field(
-        default=True, description="workers with the same data folder on a machine share one copy of a hosted model"
+    engine_share: Literal["on", "join", "off"] = Field(
+        default="on",
+        description="workers with the same data folder on a machine share one copy of a hosted model; join: use "
+        "another's, let nobody use one's own; off: a copy each",
     )
     engine_waiting: int = Field(default=64, ge=0, description="runs that may wait for a hosted model's slot")
     engine_idle_seconds: float = Field(

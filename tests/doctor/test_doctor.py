@@ -159,8 +159,8 @@ def test_given_a_model_in_memory_then_its_worker_is_named(settings: Callable[...
     held.started(4711)
     (check,) = models.sharing(given)
     assert f"tiny (onnx) by worker {os.getpid()} in process 4711" in check.message
-    (check,) = models.sharing(settings(engine_share=False))
-    assert "PHIQ_ENGINE_SHARE is false" in check.message
+    (check,) = models.sharing(settings(engine_share="off"))
+    assert "PHIQ_ENGINE_SHARE is off" in check.message
     held.close()
     (check,) = models.sharing(given)
     assert "No model is in memory" in check.message

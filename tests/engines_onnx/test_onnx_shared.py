@@ -261,6 +261,17 @@ def test_a_process_that_grew_too_large_sends_the_joined_ones_away_when_their_run
     assert _gone(first)
 
 
+def test_who_lends_nothing_joins_what_is_there_and_else_loads_for_itself(hosts, stop):
+    alone, owner = hosts(HostLimits(lend=False)), hosts()
+    alone.load(stop)
+    owner.load(stop)
+    assert owner.status().owner is None
+    assert owner.status().pid != alone.status().pid
+    borrower = hosts(HostLimits(lend=False))
+    borrower.load(stop)
+    assert borrower.status().pid == owner.status().pid
+
+
 def test_what_a_killed_process_left_is_taken_over(worker, share, hosts, stop):
     child = worker.do("load")
     os.kill(child, signal.SIGKILL)
@@ -348,49 +359,49 @@ class _Harmful:
         return (os._exit, (3,))
 
 
-@pytest.mark.parametrize(
-    "frames",
-    [
-        [b"no greeting"],
-        [json.dumps([1, 2]).encode()],
-        [greeting(), b"garbage"],
-        [greeting(), pack(_Harmful())],
-        [greeting(), pack(["no message"])],
-        [greeting(), pack(replace(SHORT, tokens=("a", "b")))],
-        [greeting(), pack(replace(SHORT, max_tokens=2**70))],
-        [greeting(), pack(replace(SHORT, tokens=None))],
-        [greeting(), pack(Cancel("all"))],
-    ],
-)
-def test_what_is_no_message_costs_its_sender_the_connection_and_nobody_else_anything(hosts, share, stop, frames):
+BAD = [
+    [b"no greeting"],
+    [json.dumps([1, 2]).encode()],
+    [greeting(), b"garbage"],
+    [greeting(), pack(_Harmful())],
+    [greeting(), pack(["no message"])],
+    [greeting(), pack(replace(SHORT, tokens=("a", "b")))],
+    [greeting(), pack(replace(SHORT, max_tokens=2**70))],
+    [greeting(), pack(replace(SHORT, tokens=None))],
+    [greeting(), pack(Cancel("all"))],
+]
+
+
+def test_what_is_no_message_costs_its_sender_the_connection_and_nobody_else_anything(hosts, share, stop):
     host = hosts()
     stream = host.generate(replace(LONG, max_tokens=1000), stop)
     next(stream)
-    pipe, line = _connect(share)
-    try:
-        for frame in frames:
-            pipe.send_bytes(frame)
-        with contextlib.suppress(EOFError, OSError):
-            while pipe.poll(10):
-                pipe.recv_bytes()
-            pytest.fail("the connection was not closed")
-    finally:
-        line.close()
-        pipe.close()
+    for frames in BAD:
+        pipe, line = _connect(share)
+        try:
+            for frame in frames:
+                pipe.send_bytes(frame)
+            with contextlib.suppress(EOFError, OSError):
+                while pipe.poll(10):
+                    pipe.recv_bytes()
+                pytest.fail(f"the connection was not closed: {frames}")
+        finally:
+            line.close()
+            pipe.close()
     assert sum(event.completion_tokens for event in stream if isinstance(event, Done)) == 1000
 
 
-@pytest.mark.parametrize("part", [b"", b"\x00\x00", b"\x00\x00\x10\x00half a frame", b"\x7f\xff\xff\xff"])
-def test_half_a_frame_holds_up_nobody(hosts, share, stop, part):
+def test_half_a_frame_holds_up_nobody(hosts, share, stop):
     host = hosts()
     stream = host.generate(replace(LONG, max_tokens=1000), stop)
     next(stream)
-    pipe, line = _connect(share)
-    pipe.send_bytes(greeting())
-    line.sendall(part)
-    assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
-    line.close()
-    pipe.close()
+    for part in (b"", b"\x00\x00", b"\x00\x00\x10\x00half a frame", b"\x7f\xff\xff\xff"):
+        pipe, line = _connect(share)
+        pipe.send_bytes(greeting())
+        line.sendall(part)
+        assert isinstance(list(host.generate(SHORT, stop))[-1], Done)
+        line.close()
+        pipe.close()
     assert sum(event.completion_tokens for event in stream if isinstance(event, Done)) == 1000
 
 

@@ -103,8 +103,8 @@ def sharing(settings: Settings) -> list[Check]:
         for one in claim.held(locks(settings))
     ]
     said = f"In memory now: {', '.join(here)}" if here else "No model is in memory now"
-    if not settings.engine_share:
-        return [ok("one copy", f"PHIQ_ENGINE_SHARE is false: each worker loads models for itself. {said}")]
+    if settings.engine_share == "off":
+        return [ok("one copy", f"PHIQ_ENGINE_SHARE is off: each worker loads models for itself. {said}")]
     if settings.data_dir.expanduser().is_dir() and (why := claim.unusable(locks(settings))):
         hint = "Give PHIQ_DATA_DIR to a folder of this user's, on a disk that knows flock."
         return [warn("one copy", f"Each worker loads models for itself: {why}.", hint)]

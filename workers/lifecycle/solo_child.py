@@ -44,6 +44,10 @@ def main(settings: Settings, job_id: str, worker: str) -> int:
     process = _Process(
         Ledger(redis_client(settings), ledger_config(settings), Payloads.of(settings)), f"{worker}/alone-{os.getpid()}"
     )
+    if settings.engine_share == "on":
+        # It uses the model that its worker has. Of a process that ends with its job, and may be brought down by it,
+        # nobody else should have one.
+        settings = settings.model_copy(update={"engine_share": "join"})
     runner = Runner(settings)
     try:
         process.begin()

@@ -53,7 +53,8 @@ class HostLimits:
     After ``idle`` seconds without a run the model is unloaded, and loaded again by the next one. A child that takes
     more than ``ceiling`` bytes gets no more runs, and a new one takes its place when those it has are done. 0: never.
 
-    ``share`` is the folder where workers of this user find each other's models; None: a copy of its own.
+    ``share`` is the folder where workers of this user find each other's models; None: a copy of its own. Without
+    ``lend`` this one uses another's, and lets nobody use its own.
     """
 
     silence: float = 120.0
@@ -64,6 +65,7 @@ class HostLimits:
     idle: float = 0.0
     ceiling: int = 0
     share: Path | None = None
+    lend: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Host:
         self._limits = limits or HostLimits()
         self._guard = threading.Lock()
         self._loading = threading.Lock()
-        self._meeting = Meeting(spec, self._limits.share, self._limits.silence)
+        self._meeting = Meeting(spec, self._limits.share, self._limits.silence, lend=self._limits.lend)
         self._process: HostProcess | JoinedProcess | None = None
         self._reader: Reader | None = None
         self._coming = 0

@@ -53,7 +53,7 @@ class JoinedProcess:
             if user not in (None, os.getuid()):
                 raise self._refusal(
                     f"its process {self._peer or record.child} belongs to another user",
-                    "Give each user a PHIQ_DATA_DIR of its own, or set PHIQ_ENGINE_SHARE=false here.",
+                    "Give each user a PHIQ_DATA_DIR of its own, or set PHIQ_ENGINE_SHARE=off here.",
                 )
             self._pipe: Connection[Any, Any] = Connection(os.dup(line.fileno()))
             self._pipe.send_bytes(greeting())
@@ -164,12 +164,12 @@ class JoinedProcess:
         if facts.get("protocol") != protocol_id():
             raise self._refusal(
                 f"worker {self._record.worker}, which has it, is another version of phiq ({self._record.version})",
-                f"Restart worker {self._record.worker} with this version, or set PHIQ_ENGINE_SHARE=false here.",
+                f"Restart worker {self._record.worker} with this version, or set PHIQ_ENGINE_SHARE=off here.",
             )
         if facts.get("refused"):
             raise self._refusal(
                 f"worker {self._record.worker}, which has it, refused ({facts['refused']})",
-                "Run both workers as the same user, or set PHIQ_ENGINE_SHARE=false here.",
+                "Run both workers as the same user, or set PHIQ_ENGINE_SHARE=off here.",
             )
         length = facts.get("max_length")
         if isinstance(length, int) and length < self._spec.max_length:
@@ -177,7 +177,7 @@ class JoinedProcess:
             raise self._refusal(
                 f"worker {self._record.worker} loaded it for sessions of {length} tokens, this one is set to "
                 f"{self._spec.max_length}",
-                f"Give both workers the same {setting} and restart them, or set PHIQ_ENGINE_SHARE=false here.",
+                f"Give both workers the same {setting} and restart them, or set PHIQ_ENGINE_SHARE=off here.",
             )
         other = {name: facts.get(name) for name in ("slots", "threads") if facts.get(name) != getattr(self._spec, name)}
         if other:

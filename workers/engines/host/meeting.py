@@ -27,12 +27,14 @@ class Meeting:
         spec: The model.
         folder: Of locks and sockets; None: nothing is shared.
         silence: Seconds for which this worker would wait for a sign of life.
+        lend: Whether others may join what this worker loads.
     """
 
-    def __init__(self, spec: LoadSpec, folder: Path | None, silence: float) -> None:
+    def __init__(self, spec: LoadSpec, folder: Path | None, silence: float, *, lend: bool = True) -> None:
         self._spec = spec
         self._folder = folder
         self._silence = silence
+        self._lend = lend
         self.alone = ""
         """Why this worker has a copy of its own; empty: it has not, or was told to."""
 
@@ -57,8 +59,11 @@ class Meeting:
             except claim.NotShared as error:
                 self._say(str(error))
                 break
-            if mine is not None:
+            if mine is not None and self._lend:
                 return self._load(mine, check)
+            if mine is not None:
+                mine.close()
+                break
             record = claim.read(folder, key)
             if record is not None:
                 try:

@@ -18,7 +18,8 @@ def host_limits(settings: Settings) -> HostLimits:
         waiting=settings.engine_waiting,
         idle=settings.engine_idle_seconds,
         ceiling=settings.engine_ceiling_bytes,
-        share=locks(settings) if settings.engine_share else None,
+        share=locks(settings) if settings.engine_share != "off" else None,
+        lend=settings.engine_share == "on",
     )
 
 
