@@ -31,6 +31,10 @@ BACKENDS: Mapping[str, BackendSpec] = MappingProxyType(
         "genai": BackendSpec(
             "workers.engines.host.backends.genai:load", "ONNX Runtime GenAI", "pip install onnxruntime-genai"
         ),
+        # Its own engine, where a folder was built for it.
+        "genai-engine": BackendSpec(
+            "workers.engines.host.backends.genai_engine:load", "ONNX Runtime GenAI", "pip install onnxruntime-genai"
+        ),
         "openvino": BackendSpec(
             "workers.engines.host.backends.openvino:load", "OpenVINO GenAI", "pip install 'phiq[openvino]'"
         ),

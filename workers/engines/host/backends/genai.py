@@ -45,16 +45,7 @@ class GenAI:
 
         from workers.engines.host.pictures import Eyes
 
-        config = og.Config(spec.folder)
-        if spec.provider != "cpu":
-            _check(og, spec.provider)
-            config.clear_providers()
-            config.append_provider(spec.provider)
-            for name, value in spec.options.get("provider_options", {}).items():
-                config.set_provider_option(spec.provider, name, str(value))
-        options = {"intra_op_num_threads": spec.threads}
-        overlay = {"model": {"decoder": {"session_options": options}}, "search": {"max_length": spec.max_length}}
-        config.overlay(json.dumps(overlay))
+        config = configured(og, spec)
         self._og = og
         self._model = og.Model(config)
         self._tokenizer = og.Tokenizer(self._model)
@@ -158,6 +149,25 @@ class _Row:
         self._generator.append_tokens(list(chunk))
         self._done += len(chunk)
         return [Read(request.id, self._done)]
+
+
+def configured(og: Any, spec: LoadSpec) -> Any:
+    """A folder's configuration, with provider, threads and length as a spec says.
+
+    Raises:
+        Unusable: the installed library has not the provider.
+    """
+    config = og.Config(spec.folder)
+    if spec.provider != "cpu":
+        _check(og, spec.provider)
+        config.clear_providers()
+        config.append_provider(spec.provider)
+        for name, value in spec.options.get("provider_options", {}).items():
+            config.set_provider_option(spec.provider, name, str(value))
+    options = {"intra_op_num_threads": spec.threads}
+    overlay = {"model": {"decoder": {"session_options": options}}, "search": {"max_length": spec.max_length}}
+    config.overlay(json.dumps(overlay))
+    return config
 
 
 def _check(og: Any, provider: str) -> None:

@@ -1,9 +1,10 @@
-"""Which of the two ways of running an ONNX folder: our loop where it can drive the graph, else GenAI alone."""
+"""Which way an ONNX folder is run: our loop where it can drive the graph, else GenAI's engine, else GenAI alone."""
 
 from __future__ import annotations
 
 from workers.engines.host.backend import Backend
 from workers.engines.host.backends.genai import GenAI
+from workers.engines.host.backends.genai_engine import GenAIEngine, batches
 from workers.engines.host.backends.onnx.graph import Graph, NotDrivable
 from workers.engines.host.backends.onnx.guides import Guides
 from workers.engines.host.backends.onnx.loop import Loop
@@ -23,6 +24,8 @@ def load(spec: LoadSpec) -> Backend:
             raise NotDrivable(f"on {spec.provider} the library's own loop runs")
         return _loop(spec)
     except NotDrivable as reason:
+        if batches(spec.folder):
+            return GenAIEngine(spec)
         backend = GenAI(spec)
         backend.note = f"one run at a time: {reason}"
         return backend
