@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     local_only: bool = Field(default=True, description="refuse engines that would send words off this machine")
     allow_fake_engine: bool = Field(default=False, description="let tests and load tests use the fake engine")
 
-    slots: int = Field(default=4, ge=1, le=256, description="jobs a worker runs at once")
+    slots: int = Field(default=8, ge=1, le=256, description="jobs a worker runs at once")
     queues: str = Field(default="core,generate,vision", description="capabilities a worker serves")
     worker_name: str | None = Field(default=None, description="a worker's name; empty: host and process id")
     lease_seconds: float = Field(default=9.0, gt=0.2, description="a worker that is silent this long loses its jobs")
