@@ -33,13 +33,18 @@ def register(app: typer.Typer) -> None:
 def list_models(io: Io) -> None:
     """List the Phi family and which of it is on this machine."""
     from workers.connections import default_model
+    from workers.engines.here import LIBRARIES, installed, weights_here
+    from workers.engines.registry import ENGINES
     from workers.models.profiles import PROFILES, lookup
 
     settings, shelf = _shelf()
     here = {entry.name: entry for entry in shelf.list()}
     ollama = ollama_names(settings)
     in_ollama = {profile.name: name for name in ollama or () if (profile := lookup(name)) is not None}
+    engines = {scheme: {"installed": installed(scheme), "install": ENGINES[scheme].install} for scheme in LIBRARIES}
+    weights = weights_here(settings.data_dir)
     names = [profile.name for profile in PROFILES]
+    names += [name for name in weights if name not in names]
     names += [name for name, entry in here.items() if name not in names and entry.model not in names]
     rows: list[dict[str, object]] = []
     for name in names:
@@ -54,16 +59,29 @@ def list_models(io: Io) -> None:
                 "licence": profile.licence if profile else "",
                 "onnx": None if entry is None else {"path": str(entry.path), "problem": entry.problem},
                 "ollama": in_ollama.get(name),
+                "weights": name in weights,
                 "use": [
                     *(one.uri for one in (entry, here.get(f"{name}-ov")) if one is not None and not one.problem),
                     *([f"ollama:{in_ollama[name]}"] if name in in_ollama else []),
+                    *(
+                        f"{scheme}:{name}"
+                        for scheme in ("transformers", "mlx")
+                        if name in weights and installed(scheme)
+                    ),
                 ],
                 "ollama_name": profile.ollama if profile else None,
                 "has_onnx": bool(profile and profile.onnx_repo and profile.name != "phi-4-multimodal"),
             }
         )
     if io.json:
-        io.document({"default": default_model(settings), "ollama_running": ollama is not None, "models": rows})
+        io.document(
+            {
+                "default": default_model(settings),
+                "ollama_running": ollama is not None,
+                "engines": engines,
+                "models": rows,
+            }
+        )
         return
     io.table(
         ("model", "size", "context", "sees", "on this machine as", "get it with"),
@@ -82,6 +100,9 @@ def list_models(io: Io) -> None:
     for entry in here.values():
         if entry.problem:
             io.note(f"{entry.name} can't be used: {entry.problem}", style="yellow")
+    for scheme, about in engines.items():
+        how = "installed" if about["installed"] else f"not installed ({about['install']})"
+        io.note(f"The engine {scheme} is {how}.")
     from workers.engines.auto import choose
 
     choice = choose(settings)
@@ -192,12 +213,6 @@ def _shelf() -> tuple[Settings, Shelf]:
 
 def ollama_names(settings: Settings) -> list[str] | None:
     """The models that a running Ollama has; None when none answers."""
-    import httpx
+    from workers.engines.here import ollama_names as ask
 
-    try:
-        # As the engine does it: a proxy that the environment names knows nothing of this machine's Ollama.
-        answer = httpx.get(f"{settings.ollama_url.rstrip('/')}/api/tags", timeout=2.0, trust_env=False)
-        answer.raise_for_status()
-        return [str(model["name"]) for model in answer.json()["models"]]
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
-        return None
+    return ask(settings)

@@ -24,7 +24,7 @@ OPENVINO, ONNX = ASSETS / "tiny-phi3-ov", ASSETS / "tiny-phi3"
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(data_dir=tmp_path)
+    return Settings(data_dir=tmp_path, ollama_url="http://127.0.0.1:9")
 
 
 @pytest.fixture
@@ -127,3 +127,24 @@ def test_a_worker_keeps_to_its_choice_while_the_model_is_there(settings, machine
     Shelf(settings.data_dir).remove("phi-4-mini")
     assert str(have.chosen(uri, sees=False)) == "onnx:phi-3.5-mini"
     have.close()
+
+
+def test_a_phi_of_an_ollama_on_this_machine_runs_where_no_folder_does(settings, machine, server, say):
+    names = ["mistral:latest", "phi4-reasoning:latest", "phi3.5:latest"]
+    server.replies["/api/tags"] = say.json(200, {"models": [{"name": name} for name in names]})
+    ours = settings.model_copy(update={"ollama_url": server.url})
+    choice = choose(ours)
+    assert str(choice.uri) == "ollama:phi3.5:latest"
+    assert "Ollama runs on this machine" in choice.why
+    assert str(choose(ours, "phi-4-reasoning").uri) == "ollama:phi4-reasoning:latest"
+    assert str(choose(ours, sees=True).uri) == "extractive"
+    add(ours, ONNX, "phi-4-mini", 1000)
+    asked = len(server.requests)
+    assert str(choose(ours).uri) == "onnx:phi-4-mini"
+    assert len(server.requests) == asked, "Ollama is asked only where it matters"
+
+
+def test_an_ollama_elsewhere_is_never_taken_by_itself(settings, machine, monkeypatch):
+    monkeypatch.setattr(auto, "ollama_names", lambda *_, **__: pytest.fail("it was asked"))
+    far = settings.model_copy(update={"ollama_url": "http://ollama.example:11434", "local_only": False})
+    assert str(choose(far).uri) == "extractive"

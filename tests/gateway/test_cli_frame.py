@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -124,9 +125,24 @@ def test_an_error_of_a_newer_version_keeps_its_code() -> None:
 
 def test_models_are_listed_without_a_service(nothing_runs: Settings) -> None:
     settings = nothing_runs.model_copy(update={"ollama_url": "http://127.0.0.1:9"})
+    weights = settings.data_dir / "models" / "own-weights"
+    weights.mkdir(parents=True)
+    (weights / "config.json").write_text("{}")
+    (weights / "model.safetensors").write_bytes(b"x")
     listed = json.loads(phiq("models", "list", "--json", settings=settings).stdout)
     assert "phi-3.5-mini" in [model["name"] for model in listed["models"]]
     assert listed["ollama_running"] is False
+    own = next(model for model in listed["models"] if model["name"] == "own")
+    assert (own["weights"], own["onnx"]) == (True, None)
+    for scheme, library in (
+        ("onnx", "onnxruntime_genai"),
+        ("transformers", "transformers"),
+        ("openvino", "openvino_genai"),
+    ):
+        here = importlib.util.find_spec(library) is not None
+        assert listed["engines"][scheme]["installed"] is here
+        assert (f"{scheme}:own" in own["use"]) is (scheme == "transformers" and here)
+    assert "own-weights" not in [model["name"] for model in listed["models"]], "no broken model of the shelf"
 
 
 def test_a_local_model_is_added_used_by_name_and_removed(nothing_runs: Settings) -> None:

@@ -10,14 +10,19 @@ import importlib.util
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from workers.engines.base import EngineURI
+from workers.engines.here import ollama_names
+from workers.engines.registry import is_loopback
 from workers.errors import ModelNotFound
 from workers.models.profiles import lookup
 from workers.models.shelf import Shelf, ShelfEntry
 from workers.settings import Settings
 
 LIBRARIES = {"openvino": "openvino_genai", "onnx": "onnxruntime_genai"}
+_ASK = 0.5
+"""Seconds for an Ollama on this machine to say what it has."""
 _OVERHEAD = 1.3
 """A model in memory beside its files: sessions, intermediate results."""
 
@@ -35,7 +40,8 @@ def choose(settings: Settings, name: str = "", *, sees: bool = False) -> Choice:
 
     Of the models for text on the shelf that an installed library can run and that fit this machine's memory: those
     that answer without thinking first go before those that think, then what was put there last. A model that is
-    there in both forms runs on the engine that is faster here. Without one, sentences are picked and none written.
+    there in both forms runs on the engine that is faster here. Without one, a Phi of an Ollama on this machine is
+    taken, never one elsewhere; without that, sentences are picked and none written.
 
     Args:
         settings: Where the shelf is; an ONNX provider that is not the CPU goes before OpenVINO on the CPU.
@@ -48,6 +54,12 @@ def choose(settings: Settings, name: str = "", *, sees: bool = False) -> Choice:
     reasons: list[str] = []
     usable = [entry for entry in here if _usable(entry, sees, reasons)]
     if not usable:
+        if (name_there := _in_ollama(settings, wanted, sees)) is not None:
+            said = [
+                f"Ollama runs on this machine and has {name_there}",
+                "no folder here holds a model that could do it",
+            ]
+            return Choice(EngineURI("ollama", name_there), "; ".join([*said, *reasons[:2]]))
         rest = f" ({'; '.join(reasons[:3])})" if reasons else ""
         what = f"'{wanted}' is not on this machine" if wanted else "no model that could do it is on this machine"
         return Choice(EngineURI("extractive"), f"{what}{rest}: sentences are picked, none written")
@@ -79,6 +91,18 @@ def resolve(uri: EngineURI, settings: Settings, *, sees: bool = False) -> Engine
             subject=str(uri),
         )
     return choice.uri
+
+
+def _in_ollama(settings: Settings, wanted: str, sees: bool) -> str | None:
+    """A Phi that an Ollama on this very machine has, those that answer without thinking first."""
+    if not is_loopback(urlsplit(settings.ollama_url).hostname or ""):
+        return None
+    found: list[tuple[bool, str]] = []
+    for name in ollama_names(settings, timeout=_ASK) or ():
+        profile = lookup(name)
+        if profile is not None and profile.vision == sees and wanted in ("", profile.name):
+            found.append((profile.reasoning, name))
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 def _usable(entry: ShelfEntry, sees: bool, reasons: list[str]) -> bool:

@@ -114,7 +114,7 @@ class Shelf:
 
     def list(self) -> list[ShelfEntry]:
         """Every model on the shelf by name, broken ones included with their problem."""
-        names = {path.name for path in _children(self.root) if path.is_dir()}
+        names = {path.name for path in _children(self.root) if path.is_dir() and not _only_weights(path)}
         names |= {path.stem for path in _children(self.root / ".manifests") if path.suffix == ".json"}
         return [entry for name in sorted(names) if _NAME.match(name) and (entry := self._entry(name)) is not None]
 
@@ -340,3 +340,8 @@ def _size(folder: Path) -> int:
             with contextlib.suppress(OSError):
                 total += (Path(parent) / name).stat().st_size
     return total
+
+
+def _only_weights(folder: Path) -> bool:
+    """Whether it holds published weights, which other engines run, and no model of the shelf's."""
+    return folder.name.endswith("-weights") and form_of(folder) is None
