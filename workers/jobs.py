@@ -104,6 +104,12 @@ class GenerationOptions(Input):
         exclude_if=lambda penalty: penalty == 1.0,
         description="above 1 makes tokens less likely that stand in the prompt or the answer already",
     )
+    adapter: Annotated[str, Since(4)] = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,63})?$",
+        exclude_if=lambda name: not name,
+        description="the fine-tuning (LoRA) to put on the model, by its name in the model's folder",
+    )
     logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,7}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
         default_factory=dict,
         max_length=1024,

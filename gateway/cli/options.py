@@ -65,6 +65,9 @@ GENERATION: dict[str, Any] = {
             rich_help_panel=_GENERATION,
         ),
     ],
+    "adapter": Annotated[
+        str | None, typer.Option(help="Fine-tuning to put on the model (LoRA).", rich_help_panel=_GENERATION)
+    ],
     "repetition_penalty": Annotated[
         float | None,
         typer.Option(help="Above 1: say again less of what was said.", min=0.5, max=2, rich_help_panel=_GENERATION),

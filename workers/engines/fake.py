@@ -277,7 +277,7 @@ class FakeEngine(Engine):
         """A model that follows the URI's script."""
         del batch  # each run is on its own here
         refuse_logit_bias(options, self.uri)
-        refuse_options(options, self.uri, "min_p", "repetition_penalty")
+        refuse_options(options, self.uri, "min_p", "repetition_penalty", "adapter")
         room = options.max_tokens or max(1, self.script.context // 4)
         return FakeChatModel(
             model=str(self.uri),

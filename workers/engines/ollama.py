@@ -205,7 +205,7 @@ class OllamaEngine(Engine):
         """
         del batch  # the server knows no order of ours
         refuse_logit_bias(options, self.uri)
-        refuse_options(options, self.uri, "min_p")
+        refuse_options(options, self.uri, "min_p", "adapter")
         facts = self._show(stop)
         profile = lookup(self.uri.name)
         known = [limit for limit in (facts.context, profile.context if profile else 0) if limit]

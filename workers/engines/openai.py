@@ -213,7 +213,7 @@ class OpenAIEngine(Engine):
             OptionUnsupported: for ``top_k``, ``min_p`` and ``repetition_penalty``, which the protocol does not have.
         """
         del batch  # the server knows no order of ours
-        refuse_options(options, self.uri, "min_p", "repetition_penalty")
+        refuse_options(options, self.uri, "min_p", "repetition_penalty", "adapter")
         if options.top_k is not None:
             raise OptionUnsupported(
                 "The openai engine can't honour top_k: its protocol has no such option.",

@@ -127,7 +127,7 @@ def _small(number: object) -> bool:
 
 def _sound(request: Request) -> bool:
     """Whether the fields are what the scheduler and the libraries rely on."""
-    lists = (request.tokens, request.made, request.stop, request.pictures)
+    lists = (request.tokens, request.made, request.stop, request.pictures, request.shown)
     if any(type(many) is not tuple for many in lists):
         return False
     whole = (request.max_tokens, request.top_k, request.seed, request.id, *request.tokens, *request.made)
@@ -138,6 +138,8 @@ def _sound(request: Request) -> bool:
         and all(type(one) is str for one in request.stop)
         and all(type(one) is bytes for one in request.pictures)
         and type(request.batch) is bool
+        and type(request.adapter) is str
+        and all(type(one) is tuple and [type(part) for part in one] == [int, str] for one in request.shown)
         and (request.guide is None or _sound_guide(request.guide))
     )
 

@@ -54,7 +54,8 @@ class Request:
     ``seed`` is below 2**31. ``made`` are tokens of the answer that an earlier run made: this one goes on behind them.
     They count as its own. ``batch`` runs let all others go first. ``pictures`` are PNG files made by the worker, of the
     size that `workers.engines.host.crops` brings them to; the token -1 stands for each place of the first, and so on.
-    ``shown`` are control tokens whose text belongs to the answer; others give none.
+    ``shown`` are control tokens whose text belongs to the answer; others give none. ``adapter`` names a file of the
+    model's folder, NAME.onnx_adapter; empty: the model as it is.
     """
 
     tokens: tuple[int, ...]
@@ -72,6 +73,7 @@ class Request:
     guide: Guide | None = None
     pictures: tuple[bytes, ...] = ()
     shown: tuple[tuple[int, str], ...] = ()
+    adapter: str = ""
 
 
 @dataclass(frozen=True)

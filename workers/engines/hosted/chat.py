@@ -46,7 +46,7 @@ class Runtime:
     ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer. ``engine`` is the
     scheme of its URI, and ``length_setting`` what sets the session, for messages. ``guides`` says whether answers can
     be held to a form, ``guides_go_on`` whether such an answer can be gone on with;
-    ``pictures`` bounds the pictures that it takes, None: it takes none.
+    ``pictures`` bounds the pictures that it takes, None: it takes none. ``adapters`` are those it can put on.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Runtime:
     guides: bool = False
     guides_go_on: bool = True
     pictures: PictureLimits | None = None
+    adapters: tuple[str, ...] = ()
 
 
 class HostedChatModel(BaseChatModel):
@@ -84,6 +85,7 @@ class HostedChatModel(BaseChatModel):
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    adapter: str | None = None
     seed: int | None = None
     stop: list[str] | None = None
     streaming: bool = False
@@ -99,7 +101,10 @@ class HostedChatModel(BaseChatModel):
         """
         super().model_post_init(context)
         self.model = self.model or self.runtime.name
-        self._room(self._options())
+        options = self._options()
+        self._room(options)
+        if options.adapter and options.adapter not in self.runtime.adapters:
+            raise self._no_adapter(options.adapter)
 
     @property
     def resumes(self) -> bool:
@@ -296,6 +301,17 @@ class HostedChatModel(BaseChatModel):
             subject=self.model,
             option="tools",
             param="tools",
+        )
+
+    def _no_adapter(self, name: str) -> OptionUnsupported:
+        known = ", ".join(self.runtime.adapters)
+        onnx = "Put its NAME.onnx_adapter into the model's folder" if self.runtime.engine == "onnx" else ""
+        return OptionUnsupported(
+            f"{self.model} has no adapter '{name}'." if known or onnx else f"{self.model} can't put on adapters.",
+            hint=f"It has {known}." if known else f"{onnx or 'Use an onnx: model that has it'}, or leave adapter out.",
+            subject=self.model,
+            option="adapter",
+            param="adapter",
         )
 
     def _held_to(self, offer: Offer, guide: Guide | None) -> Guide | None:

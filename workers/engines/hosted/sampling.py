@@ -91,6 +91,7 @@ def make_request(
         # More than the vocabulary means all of it, and the library refuses it.
         top_k=min(top_k or 0, vocabulary),
         min_p=options.min_p,
+        adapter=options.adapter,
         repetition_penalty=options.repetition_penalty,
         # The library takes 31 bits; folding keeps equal seeds equal.
         seed=seed % _SEEDS,

@@ -117,6 +117,7 @@ class OnnxEngine(HostedEngine):
                 thinks=profile is not None and profile.reasoning,
                 guides=not here or folder.sees or find_spec("llguidance") is not None,
                 pictures=(pictures or PictureLimits()) if folder.sees else None,
+                adapters=folder.adapters,
             ),
         )
 

@@ -15,7 +15,8 @@ class ModelFolder:
 
     ``context`` is in tokens. ``turning_point`` is where rotary positions change (None: nowhere): a session must not
     cross it, since a generator that does reads everything again or silently answers differently. ``weights`` and
-    ``cache_per_token`` are bytes. ``sees`` says that the model takes pictures.
+    ``cache_per_token`` are bytes. ``sees`` says that the model takes pictures;
+    ``adapters`` are the names of its files of fine-tuning (``NAME.onnx_adapter``).
     """
 
     path: Path
@@ -27,6 +28,7 @@ class ModelFolder:
     weights: int
     cache_per_token: int
     sees: bool
+    adapters: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> ModelFolder:
@@ -51,6 +53,7 @@ class ModelFolder:
                 # Keys and values of every layer; float32 on the CPU, so an upper bound elsewhere.
                 cache_per_token=2 * 4 * int(decoder["num_hidden_layers"]) * heads * int(decoder["head_size"]),
                 sees="vision" in model,
+                adapters=tuple(sorted(file.stem for file in path.glob("*.onnx_adapter"))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise broken(str(path), f"its genai_config.json lacks what a text model needs ({error!r})") from error

@@ -60,8 +60,8 @@ class Alone:
         Raises:
             Unusable: a token the model has not, pictures, or a form that can't be compiled.
         """
-        if request.pictures:
-            raise Unusable("pictures can't be given to it")
+        if request.pictures or request.adapter:
+            raise Unusable("pictures and adapters can't be given to it")
         if not all(0 <= token < self._vocabulary for token in (*request.tokens, *request.made)):
             raise Unusable(f"a token is none of the model's {self._vocabulary}")
         form = self._guides.make(request.guide, request.made) if request.guide is not None else None

@@ -7,6 +7,7 @@ chunks of 64 tokens, since a call holds the GIL and can't be ended; a new genera
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workers.engines.host.backend import Made, Read, Refused, Step, TextStream
@@ -50,6 +51,9 @@ class GenAI:
         self._model = og.Model(config)
         self._tokenizer = og.Tokenizer(self._model)
         self._eyes = Eyes(og, self._model)
+        self._folder = Path(spec.folder)
+        self._adapters: Any = None
+        self._read: set[str] = set()
         self._row: _Row | None = None
         self.slots = 1
         self.note = "one run at a time"
@@ -117,7 +121,22 @@ class GenAI:
                 params.set_guidance("json_schema", compact(guide.text))
             else:
                 params.set_guidance("regex", guide.text if guide.kind == "regex" else choice(guide.text))
-        return self._og.Generator(self._model, params)
+        generator = self._og.Generator(self._model, params)
+        if request.adapter:
+            generator.set_active_adapter(self._with(request.adapter), request.adapter)
+        return generator
+
+    def _with(self, adapter: str) -> Any:
+        """The adapters read so far, this one among them."""
+        if self._adapters is None:
+            self._adapters = self._og.Adapters(self._model)
+        if adapter not in self._read:
+            try:
+                self._adapters.load(str(self._folder / f"{adapter}.onnx_adapter"), adapter)
+            except RuntimeError as error:
+                raise Unusable(f"the adapter '{adapter}' can't be used: {error}") from error
+            self._read.add(adapter)
+        return self._adapters
 
 
 class _Row:

@@ -70,8 +70,8 @@ class GenAIEngine:
             RuntimeError: the library's.
         """
         read = (*request.tokens, *request.made)
-        if request.pictures:
-            raise Unusable("pictures can't be given to it")
+        if request.pictures or request.adapter:
+            raise Unusable("pictures and adapters can't be given to it")
         if not all(0 <= token < self._vocabulary for token in read):
             raise Unusable(f"a token is none of the model's {self._vocabulary}")
         options = self._og.RequestOptions()

@@ -17,6 +17,7 @@ import numpy as np
 
 from workers.engines.host.backend import Ended, Made, Read, Refused, Step, TextStream
 from workers.engines.host.backends.forms import check_form
+from workers.engines.host.failures import Unusable
 from workers.engines.host.protocol import FinishReason, Guide, LoadSpec, Request
 
 CHUNK = 256
@@ -54,7 +55,10 @@ class OpenVINO:
         Raises:
             ValueError: a token that the model has not.
             RuntimeError: the library's.
+            Unusable: it wants an adapter.
         """
+        if request.adapter:
+            raise Unusable("adapters can't be given to it: the library would ignore them without a word")
         ids = [*request.tokens, *request.made]
         vocabulary = int(self._spec.options["vocabulary"])
         if not ids or min(ids) < 0 or max(ids) >= vocabulary:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from workers.engines.host.backend import Backend
 from workers.engines.host.backends.genai import GenAI
 from workers.engines.host.backends.genai_engine import GenAIEngine, batches
@@ -22,6 +24,8 @@ def load(spec: LoadSpec) -> Backend:
     try:
         if spec.provider != "cpu":
             raise NotDrivable(f"on {spec.provider} the library's own loop runs")
+        if any(Path(spec.folder).glob("*.onnx_adapter")):
+            raise NotDrivable("adapters are put on by the library")
         return _loop(spec)
     except NotDrivable as reason:
         if batches(spec.folder):

@@ -13,6 +13,7 @@ from workers.engines.host.backends.onnx.guides import Form, Guides
 from workers.engines.host.backends.onnx.prefixes import Prefixes
 from workers.engines.host.backends.onnx.sampling import pick
 from workers.engines.host.backends.onnx.words import Words
+from workers.engines.host.failures import Unusable
 from workers.engines.host.protocol import Request
 
 CHUNK = 64
@@ -83,10 +84,12 @@ class Loop:
         Raises:
             TooLong: prompt and answer are more than a session.
             UnknownToken: a token the model has not.
-            Unusable: the form of its answer.
+            Unusable: the form of its answer, or an adapter.
         """
         # Behind the last slot lies other memory.
         assert len(self._rows) < self.slots
+        if request.adapter:
+            raise Unusable(f"the model's graph has no inputs for the adapter '{request.adapter}'")
         tokens = [*request.tokens, *request.made]
         if len(request.tokens) + request.max_tokens > self._graph.length:
             raise TooLong(
