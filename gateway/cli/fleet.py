@@ -47,7 +47,7 @@ def workers(io: Io) -> None:
             standing(worker),
             " ".join(str(one) for one in worker.serves),
             f"{len(worker.running)} of {worker.slots}",
-            " ".join(_models(worker)) or "-",
+            " ".join(models_of(worker)) or "-",
             worker.version,
             f"{worker.seen_ago:.0f} s ago",
         )
@@ -75,7 +75,8 @@ def workers(io: Io) -> None:
             io.note(f"{worker.name} can't reach the broker: {worker.broker_error}", style="yellow")
 
 
-def _models(worker: WorkerInfo) -> list[str]:
+def models_of(worker: WorkerInfo) -> list[str]:
+    """The models that a worker can use at once, and those to come; one that another worker loaded is joined."""
     hosted = [f"{uri} (joined)" if uri in worker.joined else uri for uri in worker.hosts]
     return [*hosted, *(f"{uri} (loading)" for uri in worker.loading)]
 

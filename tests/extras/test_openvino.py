@@ -21,7 +21,7 @@ from langchain_core.messages import HumanMessage
 from agents.errors import ContextOverflow, Interrupted
 from workers.engines.base import EngineURI
 from workers.engines.host.backends.openvino import OpenVINO
-from workers.engines.host.host import Host
+from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.protocol import Delta, Done, Failed, Guide, LoadSpec, Request, RunEvent
 from workers.engines.host.scheduler import Scheduler
 from workers.engines.openvino import OpenVINOEngine
@@ -334,3 +334,20 @@ def test_a_tool_that_must_be_called_is(tmp_path: Path, stop: threading.Event) ->
     assert call["name"] == "paint"
     assert call["args"]["colour"] in ("red", "blue")
     assert made.content == ""
+
+
+def test_a_second_worker_joins_and_their_runs_are_those_of_one(stop, tmp_path):
+    hosts = [Host(spec(), HostLimits(share=tmp_path / "models")) for _ in range(2)]
+    try:
+        request = Request(tokens=prompt(1), max_tokens=200)
+        streams = [host.generate(request, stop) for host in hosts]
+        made = [list(next(stream).ids) for stream in streams]
+        assert hosts[0].status().pid == hosts[1].status().pid
+        for stream, ids in zip(streams, made, strict=True):
+            for event in stream:
+                ids += event.ids if isinstance(event, Delta) else ()
+        assert made[0] == made[1]
+        assert len(made[0]) > 150
+    finally:
+        for host in hosts:
+            host.close()

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.fleet import models_of
+from workers.ledger import WorkerInfo
+
 pytestmark = pytest.mark.service
 
 Run = Callable[..., Any]
@@ -150,3 +153,8 @@ def test_stats_tell_what_was_done_and_what_is_so_now(run: Run, dead: str) -> Non
     refused = run("stats", "--since", "yesterday")
     assert refused.code == 2
     assert "90m" in refused.err
+
+
+def test_a_model_that_another_worker_loaded_is_marked() -> None:
+    worker = WorkerInfo(name="w", hosts=["onnx:a", "onnx:b"], joined=["onnx:b"], loading=["onnx:c"])
+    assert models_of(worker) == ["onnx:a", "onnx:b (joined)", "onnx:c (loading)"]

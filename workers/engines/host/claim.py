@@ -17,7 +17,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -158,22 +158,28 @@ def claim(folder: Path, key: str, spec: LoadSpec, silence: float) -> Claim | Non
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return None
         raise NotShared(_words(error, folder)) from error
-    listener = None
     try:
         os.ftruncate(lock, 0)
         listener, path = _bind(folder, key)
-        name = Path(spec.folder).name
-        return Claim(
-            lock,
-            listener,
-            Record(
-                name, spec.folder, spec.backend, socket.gethostname(), os.getpid(), 0, path, silence, version("phiq")
-            ),
-        )
     except OSError as error:
         os.close(lock)
-        if listener is not None:
-            listener.close()
+        raise NotShared(_words(error, folder)) from error
+    here = Record(
+        model=Path(spec.folder).name,
+        folder=spec.folder,
+        backend=spec.backend,
+        host=socket.gethostname(),
+        owner=os.getpid(),
+        child=0,
+        socket=path,
+        silence=silence,
+        version=_version(),
+    )
+    try:
+        return Claim(lock, listener, here)
+    except OSError as error:
+        listener.close()
+        os.close(lock)
         raise NotShared(_words(error, folder)) from error
 
 
@@ -198,6 +204,13 @@ def held(folder: Path) -> Iterator[Record]:
                     record = _parse(file.read())
                     if record is not None:
                         yield record
+
+
+def _version() -> str:
+    try:
+        return version("phiq")
+    except PackageNotFoundError:
+        return "uninstalled"
 
 
 def _machine() -> str:
