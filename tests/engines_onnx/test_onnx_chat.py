@@ -303,3 +303,19 @@ def test_a_conversation_says_how_much_of_it_was_known(chat):
     turns += [AIMessage(first.content), HumanMessage("and then?")]
     second = chat(max_tokens=20).invoke(turns).usage_metadata
     assert second["input_token_details"]["cache_read"] > 0.8 * first.usage_metadata["input_tokens"]
+
+
+def test_a_bias_bans_tokens_and_brings_them_on(engine, stop):
+    wanted = engine.chat_model(GenerationOptions(), stop).get_token_ids("kettle")[-1]
+    brought = (
+        engine.chat_model(GenerationOptions(max_tokens=4, logit_bias={str(wanted): 100}), stop).invoke("a").content
+    )
+    plain = engine.chat_model(GenerationOptions(max_tokens=4), stop).invoke("a").content
+    banned = (
+        engine.chat_model(GenerationOptions(max_tokens=4, logit_bias={str(wanted): -100}), stop).invoke("a").content
+    )
+    assert brought != plain
+    assert "kettle" in brought.replace(" ", "")
+    assert "kettle" not in banned
+    with pytest.raises(OptionUnsupported, match="has 737 tokens"):
+        engine.chat_model(GenerationOptions(logit_bias={"99999": 1}), stop)

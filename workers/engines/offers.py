@@ -73,5 +73,16 @@ def refuse_logit_bias(options: GenerationOptions, uri: EngineURI) -> None:
         raise _cannot(uri, "logit_bias", "can't be given a logit_bias", "Leave logit_bias out.")
 
 
+def check_biased(options: GenerationOptions, uri: EngineURI, vocabulary: int) -> None:
+    """Compare the tokens of a ``logit_bias`` with a model's vocabulary.
+
+    Raises:
+        OptionUnsupported: naming a token that is beyond it.
+    """
+    if beyond := [token for token in options.logit_bias if int(token) >= vocabulary]:
+        what = f"has {vocabulary} tokens; logit_bias names token {beyond[0]}"
+        raise _cannot(uri, "logit_bias", what, "Take the numbers from this model's own tokenizer.")
+
+
 def _cannot(uri: EngineURI, option: str, what: str, hint: str) -> OptionUnsupported:
     return OptionUnsupported(f"The model {uri} {what}.", hint=hint, subject=str(uri), option=option, param=option)

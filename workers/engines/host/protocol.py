@@ -56,6 +56,7 @@ class Request:
     size that `workers.engines.host.crops` brings them to; the token -1 stands for each place of the first, and so on.
     ``shown`` are control tokens whose text belongs to the answer; others give none. ``adapter`` names a file of the
     model's folder, NAME.onnx_adapter; empty: the model as it is.
+    ``bias`` is added to the logits of some tokens.
     """
 
     tokens: tuple[int, ...]
@@ -74,6 +75,7 @@ class Request:
     pictures: tuple[bytes, ...] = ()
     shown: tuple[tuple[int, str], ...] = ()
     adapter: str = ""
+    bias: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)

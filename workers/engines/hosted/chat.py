@@ -60,6 +60,7 @@ class Runtime:
     thinks: bool = False
     guides: bool = False
     guides_go_on: bool = True
+    biases: bool = False
     pictures: PictureLimits | None = None
     adapters: tuple[str, ...] = ()
 
@@ -88,6 +89,7 @@ class HostedChatModel(BaseChatModel):
     adapter: str | None = None
     seed: int | None = None
     stop: list[str] | None = None
+    logit_bias: dict[str, float] = Field(default_factory=dict)
     streaming: bool = False
     behind: bool = Field(default=False, exclude=True, repr=False)
     told: Callable[[str], None] | None = Field(default=None, exclude=True, repr=False)
@@ -213,6 +215,8 @@ class HostedChatModel(BaseChatModel):
         # Nobody asked for an end: then the answer may use what the prompt leaves free.
         most = room if options.max_tokens is not None else runtime.session - len(tokens)
         request = make_request(tokens, most, options, runtime.sampling, runtime.vocabulary)
+        if self.logit_bias:
+            request = replace(request, bias=tuple((int(token), more) for token, more in self.logit_bias.items()))
         if guide is not None:
             request = replace(request, guide=guide)
         if log is not None:

@@ -10,7 +10,7 @@ from workers.engines.base import Engine, EngineStatus, EngineURI
 from workers.engines.host.host import Host
 from workers.engines.hosted.chat import HostedChatModel, Runtime
 from workers.engines.hosted.files import quick_digest
-from workers.engines.offers import refuse_logit_bias
+from workers.engines.offers import check_biased, refuse_logit_bias
 from workers.jobs import GenerationOptions
 
 
@@ -38,9 +38,11 @@ class HostedEngine(Engine):
         """A chat model for one job; cheap.
 
         Raises:
-            OptionUnsupported: for ``logit_bias``.
+            OptionUnsupported: for ``logit_bias`` where the library has none, or of tokens that the model has not.
         """
-        refuse_logit_bias(options, self.uri)
+        if not self._runtime.biases:
+            refuse_logit_bias(options, self.uri)
+        check_biased(options, self.uri, self._runtime.vocabulary)
         return HostedChatModel(
             runtime=self._runtime, digest=self._digest, interrupt=stop, behind=batch, **options.model_dump()
         )

@@ -115,6 +115,7 @@ class OnnxEngine(HostedEngine):
                 vocabulary=folder.vocabulary,
                 sampling=profile.sampling if profile is not None else Sampling(),
                 thinks=profile is not None and profile.reasoning,
+                biases=here and not folder.sees,
                 guides=not here or folder.sees or find_spec("llguidance") is not None,
                 pictures=(pictures or PictureLimits()) if folder.sees else None,
                 adapters=folder.adapters,

@@ -67,6 +67,7 @@ class WeightsEngine(HostedEngine):
                 vocabulary=folder.vocabulary,
                 sampling=profile.sampling if profile is not None else Sampling(),
                 thinks=profile is not None and profile.reasoning,
+                biases=True,
                 guides=importlib.util.find_spec("llguidance") is not None,
             ),
         )

@@ -108,6 +108,8 @@ class GenAI:
         }
         if request.min_p > 0:
             raise Unusable("min_p is no option of ONNX Runtime GenAI")
+        if request.bias:
+            raise Unusable("ONNX Runtime GenAI can't be given a logit_bias")
         if request.temperature > 0:
             search |= {
                 "temperature": request.temperature,

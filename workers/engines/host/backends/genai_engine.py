@@ -135,6 +135,8 @@ class GenAIEngine:
     def _turn(self, handle: Any, request: Request) -> Any:
         if request.min_p > 0:
             raise Unusable("min_p is no option of ONNX Runtime GenAI")
+        if request.bias:
+            raise Unusable("ONNX Runtime GenAI can't be given a logit_bias")
         turn = self._og.TurnOptions(handle)
         turn.set_max_generated_tokens(request.max_tokens - len(request.made))
         turn.set_repetition_penalty(request.repetition_penalty)

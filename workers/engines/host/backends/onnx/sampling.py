@@ -22,6 +22,10 @@ def pick(logits: Floats, request: Request, tokens: Sequence[int], place: int) ->
         tokens: Prompt and answer so far, for the repetition penalty.
         place: The token's place in the answer, from 0.
     """
+    if request.bias:
+        logits = logits.copy()
+        for token, more in request.bias:
+            logits[token] += more
     if request.repetition_penalty != 1.0:
         logits = _penalised(logits, tokens, request.repetition_penalty)
     if request.temperature <= 0:
