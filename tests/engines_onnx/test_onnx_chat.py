@@ -137,7 +137,7 @@ def test_without_max_tokens_an_answer_may_use_what_the_prompt_leaves(tiny):
 def test_a_reasoning_models_thoughts_are_no_answer(engine, monkeypatch, stop):
     pieces = ["<thi", "nk>hm", "</think>", "\n\nYes", "."]
     events = [*(Delta(1, piece) for piece in pieces), Done(1, "stop", 3, 9)]
-    monkeypatch.setattr(engine._runtime.host, "generate", lambda request, stop, batch: iter(events))
+    monkeypatch.setattr(engine._runtime.host, "generate", lambda *_, **__: iter(events))
     runtime = dataclasses.replace(engine._runtime, thinks=True)
     result = HostedChatModel(runtime=runtime, interrupt=stop).invoke("hi")
     assert result.content == "Yes."
