@@ -295,6 +295,17 @@ def test_a_folder_that_cant_be_written_means_a_copy_of_its_own(tiny, tmp_path, s
         host.close()
 
 
+def test_a_folder_of_another_users_is_not_used(tmp_path, monkeypatch):
+    spec = LoadSpec("/models/tiny", threads=1, max_length=64)
+    (tmp_path / "models").mkdir(mode=0o755)
+    mine = claim.claim(tmp_path / "models", "a", spec, 1.0)
+    mine.close()
+    assert stat.S_IMODE((tmp_path / "models").stat().st_mode) == 0o700
+    monkeypatch.setattr(claim.os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(claim.NotShared, match="belongs to another user"):
+        claim.claim(tmp_path / "models", "a", spec, 1.0)
+
+
 def test_a_path_too_long_for_a_socket_is_no_hindrance(tiny, tmp_path, stop):
     share = tmp_path / ("long" * 30) / "models"
     first, second = (Host(LoadSpec(str(tiny), threads=1, max_length=4096), HostLimits(share=share)) for _ in "12")
