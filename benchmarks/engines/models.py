@@ -3,9 +3,9 @@
     python -m benchmarks.engines.models FOLDER [--size mid] [--only onnx,openvino,gguf]
 
 Needs torch, transformers, onnxruntime-genai, onnx-ir, optimum-intel, nncf and gguf, which measuring does not. ``mid``
-takes two minutes, 6 GB of memory and 1.2 GB of disk. ``phi35`` takes 10 GB of memory with ``--only openvino``; GenAI's
-builder would take 23 GB for it, so it is left out where it is not named. The tokenizer has a piece for every id, so that all that a model
-makes is text.
+takes two minutes, 6 GB of memory and 1.2 GB of disk. ``phi35`` takes 10 GB of memory; GenAI's builder would take 23 GB
+for it, so its ONNX folder is only made when it is named. The tokenizer has a piece for every id, so that all that a
+model makes is text.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from knowledge.errors import UserError
 from tools.errors import ImageTooLarge, ImageUnreadable
 from tools.pictures import PictureLimits, to_png
 from workers.engines.base import EngineURI
-from workers.engines.host.crops import LEVELS, choose, grid, places, scaled
+from workers.engines.host.crops import CROPS
 from workers.engines.host.pictures import _decode, stack
 from workers.engines.hosted.pictures import Album
 from workers.engines.onnx import OnnxEngine
@@ -27,6 +27,7 @@ from workers.engines.onnx.folder import ModelFolder
 from workers.errors import EngineProtocolError, OptionUnsupported
 from workers.jobs import GenerationOptions
 
+PHI3 = CROPS["phi3v"]
 LIMITS = PictureLimits(max_bytes=2_000_000, max_pixels=4_000_000)
 
 
@@ -88,7 +89,7 @@ def test_places_are_counted_before_and_read_as_counted(wide):
         assert said.response_metadata["notes"] == []
     bare = model.get_num_tokens_from_messages(_prompt())
     one = model.get_num_tokens_from_messages(_prompt(RED))
-    assert one - bare >= places(scaled((64, 48), 16)) == 1921
+    assert one - bare >= PHI3.places(PHI3.scaled((64, 48), 16)) == 1921
 
 
 def test_order_matters(look):
@@ -113,13 +114,13 @@ def test_pictures_are_cut_into_fewer_parts_until_they_fit_and_the_result_says_so
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (30, 2000), (2000, 30), (1, 1), (5000, 5001), (336, 336)])
 def test_parts_are_never_more_than_allowed(size):
     counts = []
-    for parts in LEVELS:
-        rows, columns = grid(scaled(size, parts))
+    for parts in PHI3.levels:
+        rows, columns = PHI3.grid(PHI3.scaled(size, parts))
         assert 1 <= rows * columns <= parts
-        counts.append(places(scaled(size, parts)))
+        counts.append(PHI3.places(PHI3.scaled(size, parts)))
     assert counts == sorted(counts, reverse=True)
-    assert choose([size], counts[0]) == 16
-    assert choose([size], counts[-1] - 1) == 1
+    assert PHI3.choose([size], counts[0]) == 16
+    assert PHI3.choose([size], counts[-1] - 1) == 1
 
 
 @pytest.mark.parametrize("size", [(64, 48), (300, 700), (900, 100)])
@@ -130,10 +131,10 @@ def test_pixels_are_those_of_the_librarys_own_processor(eyes_folder, size):
     image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
     processor = og.Model(og.Config(str(eyes_folder))).create_multimodal_processor()
     theirs = processor("<|image_1|>", images=og.Images.open_bytes(to_png(image)))
-    fit = scaled(size, 16)
+    fit = PHI3.scaled(size, 16)
     ours = _decode(to_png(image.resize(fit, Image.Resampling.BILINEAR)))
     assert theirs["image_sizes"].as_numpy().tolist() == [list(ours.shape[1:])]
-    assert theirs["num_image_tokens"].as_numpy().tolist() == [[places(fit)]]
+    assert theirs["num_image_tokens"].as_numpy().tolist() == [[PHI3.places(fit)]]
     stacked = stack([ours])[0]
     expected = theirs["pixel_values"].as_numpy()[0]
     # Both round to whole colours once, after scaling; the figures have a spread of one.
@@ -230,7 +231,7 @@ def test_tags_in_peoples_words_are_words(eyes, look):
         plain, _ = model._prompt(_prompt(*files, question="What?"), 8)
         control = eyes._runtime.encoder.control_ids
         assert [token for token in tokens if token in control] == [token for token in plain if token in control]
-        assert sum(token < 0 for token in tokens) == len(files) * places(scaled((64, 48), 4))
+        assert sum(token < 0 for token in tokens) == len(files) * PHI3.places(PHI3.scaled((64, 48), 4))
         assert len(album) == len(files)
         look(*files, question=question, tokens=2)
 
@@ -284,14 +285,14 @@ def test_models_that_read_only_name_one_that_sees(engine, stop):
 def test_other_kinds_with_pictures_are_refused_by_name(eyes_folder):
     from dataclasses import replace
 
-    with pytest.raises(OptionUnsupported, match="phi4mm"):
-        OnnxEngine(EngineURI("onnx", "eyes"), replace(ModelFolder.read(eyes_folder), kind="phi4mm"))
+    with pytest.raises(OptionUnsupported, match="gemma3"):
+        OnnxEngine(EngineURI("onnx", "eyes"), replace(ModelFolder.read(eyes_folder), kind="gemma3"))
 
 
 def test_a_picture_gets_all_its_parts_where_there_is_just_room():
     album = Album("eyes", LIMITS)
     album.add({"type": "image", "base64": base64.b64encode(RED).decode()})
-    full = places(scaled((64, 48), 16))
+    full = PHI3.places(PHI3.scaled((64, 48), 16))
     assert album.place((5, -1, 6), full + 2) == (5, *[-1] * full, 6)
     assert not album.notes()
     assert len(album.place((5, -1, 6), full + 1)) < full

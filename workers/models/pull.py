@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agents.errors import Interrupted
-from workers.errors import ModelBroken, ModelNotFound, OptionUnsupported, PullRunning
+from workers.errors import ModelBroken, ModelNotFound, PullRunning
 from workers.models.folder import Form, check_folder, form_of
 from workers.models.hub import Hub, HubFolder
 from workers.models.profiles import lookup
@@ -128,13 +128,6 @@ def _source(name: str, provider: str) -> _Source:
             f"phiq models pull ollama:{profile.ollama}" if profile.ollama else "phiq models add PATH takes your own."
         )
         raise ModelNotFound(f"No ONNX build of {profile.title} is known.", hint=other, subject=profile.name)
-    if profile.name == "phi-4-multimodal":
-        # Gigabytes that the ONNX engine would then refuse; by its address (OWNER/REPOSITORY/FOLDER) it can be had.
-        raise OptionUnsupported(
-            f"{profile.title} would not run: the ONNX engine can't cut pictures up for it.",
-            hint="To describe pictures: phiq models pull phi-3.5-vision, then --model onnx:phi-3.5-vision.",
-            subject=profile.name,
-        )
     if profile.onnx_provider != provider:
         raise ModelNotFound(
             f"The known ONNX build of {profile.title} needs {profile.onnx_provider}; PHIQ_ONNX_PROVIDER is {provider}.",

@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.engines.host.crops import SIDE, grid, places
+from workers.engines.host.crops import CROPS
 from workers.engines.host.protocol import Request
 
 _MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32).reshape(3, 1, 1)
 _DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32).reshape(3, 1, 1)
 Pixels = NDArray[np.float32]
+
+
+_CROPS = CROPS["phi3v"]
+SIDE = _CROPS.side
 
 
 class WrongPlaces(ValueError):
@@ -43,17 +47,15 @@ class Eyes:
         """The named tensors of a request: place k of the pictures is the token ``-k``, as often as it has places.
 
         Raises:
-            WrongPlaces: the tokens don't fit the pictures; the library would read past them.
+            WrongPlaces: the tokens don't fit the pictures.
         """
         images = [_decode(png) for png in request.pictures]
-        counts = [places((pixels.shape[2], pixels.shape[1])) for pixels in images]
-        expected = [-number for number, count in enumerate(counts, 1) for _ in range(count)]
-        if [token for token in request.tokens if token < 0] != expected:
-            raise WrongPlaces("the prompt does not leave the room that its pictures take")
+        counts = [_CROPS.places((pixels.shape[2], pixels.shape[1])) for pixels in images]
+        check_places(request, counts)
         named = self._og.NamedTensors()
         named["input_ids"] = np.array([request.tokens], dtype=np.int32)
         named["pixel_values"] = stack(images).astype(self._number_format())
-        sizes = [grid((pixels.shape[2], pixels.shape[1])) for pixels in images]
+        sizes = [_CROPS.grid((pixels.shape[2], pixels.shape[1])) for pixels in images]
         named["image_sizes"] = np.array(sizes, dtype=np.int64) * SIDE
         named["num_image_tokens"] = np.array(counts, dtype=np.int64)
         return named
@@ -64,6 +66,17 @@ class Eyes:
             sample = processor("<|image_1|>", images=self._og.Images.open_bytes(_white()))
             self._format = sample["pixel_values"].as_numpy().dtype
         return self._format
+
+
+def check_places(request: Request, counts: Sequence[int]) -> None:
+    """Hold the places that a prompt has for its pictures against those they take.
+
+    Raises:
+        WrongPlaces: they differ; the library would read past them.
+    """
+    expected = [-number for number, count in enumerate(counts, 1) for _ in range(count)]
+    if [token for token in request.tokens if token < 0] != expected:
+        raise WrongPlaces("the prompt does not leave the room that its pictures take")
 
 
 def stack(images: Sequence[Pixels]) -> Pixels:
@@ -97,7 +110,7 @@ def _decode(png: bytes) -> Pixels:
 
     with Image.open(io.BytesIO(png), formats=("PNG",)) as file:
         image = file.convert("RGB")
-    rows, columns = grid(image.size)
+    rows, columns = _CROPS.grid(image.size)
     page = Image.new("RGB", (columns * SIDE, rows * SIDE), "white")
     page.paste(image, ((page.width - image.width) // 2, (page.height - image.height) // 2))
     values = np.asarray(page, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)

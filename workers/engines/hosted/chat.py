@@ -21,6 +21,7 @@ from pydantic import ConfigDict, Field
 from agents.checkpoints import TokenLog
 from agents.errors import ContextOverflow
 from tools.pictures import PictureLimits
+from workers.engines.host.crops import Crops
 from workers.engines.host.host import Host
 from workers.engines.host.protocol import Delta, Done, Guide
 from workers.engines.hosted.calls import split_calls
@@ -46,7 +47,8 @@ class Runtime:
     ``session`` is in tokens. ``thinks`` says that the model writes its thoughts before its answer. ``engine`` is the
     scheme of its URI, and ``length_setting`` what sets the session, for messages. ``guides`` says whether answers can
     be held to a form, ``guides_go_on`` whether such an answer can be gone on with;
-    ``pictures`` bounds the pictures that it takes, None: it takes none. ``adapters`` are those it can put on.
+    ``pictures`` bounds the pictures that it takes, None: it takes none; ``crops`` is how it cuts
+    them up. ``adapters`` are those it can put on.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Runtime:
     guides_go_on: bool = True
     biases: bool = False
     pictures: PictureLimits | None = None
+    crops: Crops | None = None
     adapters: tuple[str, ...] = ()
 
 
@@ -243,7 +246,7 @@ class HostedChatModel(BaseChatModel):
 
     def _prompt(self, messages: Sequence[BaseMessage], room: int, offer: Offer | None) -> tuple[tuple[int, ...], Album]:
         """The prompt and the pictures in it, cut up as finely as leaves ``room`` tokens for the answer."""
-        album = Album(self.model, self.runtime.pictures)
+        album = Album(self.model, self.runtime.pictures, *([self.runtime.crops] if self.runtime.crops else []))
         turns = to_turns(messages, self.model, album, tools=self.runtime.encoder.takes_tools)
         tokens = self.runtime.encoder.encode(turns, album.marks, offer)
         return album.place(tokens, self.runtime.session - room), album

@@ -14,7 +14,7 @@ from agents.errors import ModelCannotSee
 from knowledge.errors import UserError
 from tools.errors import ImageUnreadable
 from tools.pictures import PictureLimits, open_picture, to_png
-from workers.engines.host.crops import LEVELS, Size, choose, grid, places, scaled
+from workers.engines.host.crops import CROPS, Crops, Size
 
 _DATA = re.compile(r"data:[\w/+.-]*;base64,(?P<data>.*)\Z", re.DOTALL)
 
@@ -25,15 +25,17 @@ class Album:
     Args:
         model: Its name, for messages.
         limits: How large a picture may be; None: this model sees none.
+        crops: How this kind of model cuts pictures up.
     """
 
-    def __init__(self, model: str, limits: PictureLimits | None) -> None:
+    def __init__(self, model: str, limits: PictureLimits | None, crops: Crops = CROPS["phi3v"]) -> None:
+        self._crops = crops
         self._model = model
         self._limits = limits
         self._nonce = secrets.token_hex(12)
         self._files: list[bytes] = []
         self._sizes: list[Size] = []
-        self.parts = LEVELS[0]
+        self.parts = crops.levels[0]
         """Most parts a picture is cut into."""
 
     def __len__(self) -> int:
@@ -68,8 +70,8 @@ class Album:
 
     def place(self, tokens: Sequence[int], room: int) -> tuple[int, ...]:
         """Make room for the pictures in a prompt, with as many parts each as fit ``room`` tokens in all."""
-        self.parts = choose(self._sizes, room - len(tokens) + len(self))
-        counts = [places(scaled(size, self.parts)) for size in self._sizes]
+        self.parts = self._crops.choose(self._sizes, room - len(tokens) + len(self))
+        counts = [self._crops.places(self._crops.scaled(size, self.parts)) for size in self._sizes]
         made: list[int] = []
         for token in tokens:
             made.extend([token] * counts[-token - 1] if token < 0 else [token])
@@ -82,17 +84,20 @@ class Album:
         made = []
         for number, (data, size) in enumerate(zip(self._files, self._sizes, strict=True), 1):
             image = open_picture(data, f"number {number}", self._limits)
-            made.append(to_png(image.resize(scaled(size, self.parts), Image.Resampling.BILINEAR)))
+            made.append(to_png(image.resize(self._crops.scaled(size, self.parts), Image.Resampling.BILINEAR)))
         return tuple(made)
 
     def notes(self) -> list[str]:
         """What people must know of how the pictures were seen."""
-        cuts = [[math.prod(grid(scaled(size, parts))) for size in self._sizes] for parts in (self.parts, LEVELS[0])]
+        crops, most_parts = self._crops, self._crops.levels[0]
+        kind = [crops.note] if self._files and crops.note else []
+        levels = (self.parts, most_parts)
+        cuts = [[math.prod(crops.grid(crops.scaled(size, parts))) for size in self._sizes] for parts in levels]
         if cuts[0] == cuts[1]:
-            return []
+            return kind
         most = max(cuts[0])
-        what = f"at most {most} {'part' if most == 1 else 'parts'} instead of {LEVELS[0]}"
-        return [f"To fit the model's context, each picture was seen in {what}: small print may be lost."]
+        what = f"at most {most} {'part' if most == 1 else 'parts'} instead of {most_parts}"
+        return [*kind, f"To fit the model's context, each picture was seen in {what}: small print may be lost."]
 
     def _mark(self, number: int) -> str:
         return f"picture{self._nonce}n{number}e"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tools.pictures import PictureLimits
 from workers.engines.base import EngineURI
+from workers.engines.host.crops import CROPS
 from workers.engines.host.host import Host, HostLimits
 from workers.engines.host.memory import available_memory
 from workers.engines.host.protocol import LoadSpec
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 
-SEEING = ("phi3v",)
-"""Kinds of models with vision, as genai_config.json names them, that can be run."""
 _PATIENCE = 4
 """Times the usual silence for a model that sees: a prompt is read in one piece with its pictures, and the process can't
 say anything meanwhile."""
@@ -72,7 +71,7 @@ class OnnxEngine(HostedEngine):
         profile: Profile | None = None,
         pictures: PictureLimits | None = None,
     ) -> None:
-        if folder.sees and folder.kind not in SEEING:
+        if folder.sees and folder.kind not in CROPS:
             raise OptionUnsupported(
                 f"{uri} is a model for pictures of a kind ({folder.kind}) that the onnx engine can't run.",
                 hint="Take onnx:phi-3.5-vision or onnx:phi-3-vision, or a model that sees on another engine.",
@@ -118,6 +117,7 @@ class OnnxEngine(HostedEngine):
                 biases=here and not folder.sees,
                 guides=not here or folder.sees or find_spec("llguidance") is not None,
                 pictures=(pictures or PictureLimits()) if folder.sees else None,
+                crops=CROPS.get(folder.kind),
                 adapters=folder.adapters,
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workers.engines.host.process import broken
 from workers.engines.hosted.files import LONGROPE, read_json, turning_point
@@ -53,7 +54,7 @@ class ModelFolder:
                 # Keys and values of every layer; float32 on the CPU, so an upper bound elsewhere.
                 cache_per_token=2 * 4 * int(decoder["num_hidden_layers"]) * heads * int(decoder["head_size"]),
                 sees="vision" in model,
-                adapters=tuple(sorted(file.stem for file in path.glob("*.onnx_adapter"))),
+                adapters=_adapters(path, model),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise broken(str(path), f"its genai_config.json lacks what a text model needs ({error!r})") from error
@@ -61,6 +62,12 @@ class ModelFolder:
     def session(self, wanted: int) -> int:
         """The longest session in tokens: what is wanted, bounded by what the model can do in one piece."""
         return min(wanted, self.context, self.turning_point or self.context)
+
+
+def _adapters(path: Path, model: dict[str, Any]) -> tuple[str, ...]:
+    """Those that people put there: a model's own, for pictures and sound, are the library's to put on."""
+    own = {str((model.get(part) or {}).get("adapter_filename")) for part in ("vision", "speech")}
+    return tuple(sorted(file.stem for file in path.glob("*.onnx_adapter") if file.name not in own))
 
 
 def _turning_point(path: Path, kind: str, context: int) -> int | None:

@@ -17,6 +17,7 @@ from workers.engines.host.protocol import LoadSpec, Request
 
 if TYPE_CHECKING:
     from workers.engines.host.pictures import Eyes
+    from workers.engines.host.pictures4 import Eyes4
 
 CHUNK = 64
 """Prompt tokens read in one call: the longest a cancel waits before the first token."""
@@ -45,12 +46,13 @@ class GenAI:
         import onnxruntime_genai as og  # only ever in the child
 
         from workers.engines.host.pictures import Eyes
+        from workers.engines.host.pictures4 import Eyes4
 
         config = configured(og, spec)
         self._og = og
         self._model = og.Model(config)
         self._tokenizer = og.Tokenizer(self._model)
-        self._eyes = Eyes(og, self._model)
+        self._eyes = Eyes4(og, self._model) if self._model.type == "phi4mm" else Eyes(og, self._model)
         self._folder = Path(spec.folder)
         self._adapters: Any = None
         self._read: set[str] = set()
@@ -142,7 +144,7 @@ class GenAI:
 
 
 class _Row:
-    def __init__(self, request: Request, generator: Any, eyes: Eyes) -> None:
+    def __init__(self, request: Request, generator: Any, eyes: Eyes | Eyes4) -> None:
         self.request = request
         self._eyes = eyes
         self._generator = generator
