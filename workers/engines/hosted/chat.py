@@ -244,7 +244,9 @@ class HostedChatModel(BaseChatModel):
             )
             yield ChatGenerationChunk(message=message)
 
-    def _prompt(self, messages: Sequence[BaseMessage], room: int, offer: Offer | None) -> tuple[tuple[int, ...], Album]:
+    def _prompt(
+        self, messages: Sequence[BaseMessage], room: int, offer: Offer | None = None
+    ) -> tuple[tuple[int, ...], Album]:
         """The prompt and the pictures in it, cut up as finely as leaves ``room`` tokens for the answer."""
         album = Album(self.model, self.runtime.pictures, *([self.runtime.crops] if self.runtime.crops else []))
         turns = to_turns(messages, self.model, album, tools=self.runtime.encoder.takes_tools)
