@@ -118,13 +118,27 @@ def turn(engine: Contender, seed: int) -> dict[str, Figures]:
 
 
 def memory(engine: Contender, seed: int) -> dict[str, Figures]:
-    """The model's process after one job, and after eight at once of 600 tokens."""
+    """The model's process after one job, and the most while eight at once ran, of 576 tokens each.
+
+    ``beyond`` is what is left without the keys and values of the tokens in use; with ``--no-prefixes`` those are all.
+    """
     process = engine.process()
     together(engine, [words(seed + 1, 512)], 64, 1)
-    one = process.memory_info().rss
+    one = process.memory_full_info().pss / 1e6
+    most, over = [0.0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.1):
+            most.append(process.memory_full_info().pss / 1e6)
+
+    looking = threading.Thread(target=look)
+    looking.start()
     together(engine, [words(seed + 2 + number, 512) for number in range(8)], 64, 8)
-    eight = process.memory_info().rss
-    return {"600 tokens each": {"1 job MB": one / 1e6, "8 jobs MB": eight / 1e6, "ratio": eight / one}}
+    over.set()
+    looking.join()
+    used = engine.token_bytes * 576 / 1e6
+    beyond = (max(most) - 8 * used) / (one - used) if used else 0.0
+    return {"576 tokens each": {"1 job MB": one, "8 jobs MB": max(most), "KV a job MB": used, "beyond, ratio": beyond}}
 
 
 def flat(engine: Contender, seed: int) -> dict[str, Figures]:
@@ -158,49 +172,65 @@ def heartbeat(engine: Contender, seed: int) -> dict[str, Figures]:
 
 
 def cancel(engine: Contender, seed: int) -> dict[str, Figures]:
-    """From the call until the run has ended, beside three runs that go on; half are cancelled while they are read."""
+    """All slots are taken and one run waits; one of the others is cancelled, half of the times while it is read.
+
+    ``told``: until its caller knows. ``next``: until the one that waited has its first token, so until the slot is free
+    and 16 tokens are read. ``step``: the usual time between two tokens of the others.
+    """
     others = threading.Event()
+    gaps: list[float] = []
 
     def go_on(number: int) -> None:
         try:
             while not others.is_set():
-                sum(engine.run(words(seed + number, 64), 400, others))
+                last = 0.0
+                for _ in engine.run(words(seed + number, 64), 400, others):
+                    now = time.perf_counter()
+                    gaps.extend([now - last] if last else [])
+                    last = now
         except Interrupted:
             pass
 
-    background = [threading.Thread(target=go_on, args=(number,)) for number in range(3)]
+    background = [threading.Thread(target=go_on, args=(number,)) for number in range(engine.slots - 1)]
     for thread in background:
         thread.start()
-    took = []
+    told, after = [], []
     random = np.random.default_rng(seed)
     for number in range(30):
         stop = threading.Event()
-        ended: list[float] = []
+        ends: list[float] = []
+        firsts: list[float] = []
 
-        def one(stop: threading.Event = stop, number: int = number, ended: list[float] = ended) -> None:
+        def victim(stop: threading.Event = stop, number: int = number, ends: list[float] = ends) -> None:
             try:
                 sum(engine.run(words(seed + 100 + number, 1500 if number % 2 else 64), 800, stop))
             except Interrupted:
-                ended.append(time.perf_counter())
+                ends.append(time.perf_counter())
 
-        thread = threading.Thread(target=one)
-        thread.start()
-        time.sleep(float(random.uniform(0.2, 0.8)))
+        def waiter(number: int = number, firsts: list[float] = firsts) -> None:
+            tokens = engine.run(words(seed + 500 + number, 16), 2, threading.Event())
+            firsts.extend(time.perf_counter() for _ in tokens)
+
+        threads = [threading.Thread(target=victim), threading.Thread(target=waiter)]
+        for thread in threads:
+            thread.start()
+            time.sleep(float(random.uniform(0.2, 0.8)))
         began = time.perf_counter()
         stop.set()
-        thread.join()
-        took += [end - began for end in ended]
+        for thread in threads:
+            thread.join()
+        if ends and firsts and firsts[0] > began:  # else it was over before, or somebody else had left
+            told.append(ends[0] - began)
+            after.append(firsts[0] - began)
     others.set()
     for thread in background:
         thread.join()
-    return {
-        "beside 3 others": {
-            "p50 s": quantile(took, 0.5),
-            "p90 s": quantile(took, 0.9),
-            "worst s": max(took),
-            "n": float(len(took)),
-        }
+    figures = {
+        f"{what} {share}": quantile(found, point)
+        for what, found in (("told s", told), ("next s", after))
+        for share, point in (("p50", 0.5), ("p90", 0.9), ("worst", 1.0))
     }
+    return {f"{engine.slots} slots full": {**figures, "step s p50": quantile(gaps, 0.5), "n": float(len(told))}}
 
 
 def _load(shapes: str, counts: str) -> Callable[[Contender, int], dict[str, Figures]]:
@@ -235,6 +265,7 @@ def main() -> None:
     parser.add_argument("--shapes", default=",".join(f"{prompt}+{answer}" for prompt, answer in SHAPES))
     parser.add_argument("--together", default=",".join(map(str, TOGETHER)), help="jobs at once, for the part load")
     parser.add_argument("--jobs", type=int, default=JOBS, help="of the support mix")
+    parser.add_argument("--no-prefixes", action="store_true", help="onnx keeps nothing of what it read before")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     engines, parts = asked.engines.split(","), asked.parts.split(",")
@@ -245,7 +276,9 @@ def main() -> None:
     seen: dict[tuple[str, str, str], list[Figures]] = {}
     for number in range(asked.rounds):
         for name in engines if number % 2 == 0 else reversed(engines):
-            engine = start(name, asked.folder / asked.size, asked.threads, asked.llama)
+            engine = start(
+                name, asked.folder / asked.size, asked.threads, asked.llama, 0 if asked.no_prefixes else None
+            )
             try:
                 for part in parts:
                     if part in ONLY_OURS and name not in OURS:
@@ -260,9 +293,10 @@ def main() -> None:
         {"part": part, "what": what, "engine": name, "runs": runs, "median": _median(runs)}
         for (part, what, name), runs in seen.items()
     ]
+    where = save("bench_engines", {"size": asked.size, "threads": asked.threads, "results": result}, asked.json)
     for part in parts:
         _print(part, [row for row in result if row["part"] == part], engines)
-    print(save("bench_engines", {"size": asked.size, "threads": asked.threads, "results": result}, asked.json))
+    print(where)
 
 
 def _median(runs: list[Figures]) -> Figures:
@@ -274,9 +308,10 @@ def _print(part: str, rows: list[dict[str, Any]], engines: list[str]) -> None:
         return
     heads = list(rows[0]["median"])
     baseline = {row["what"]: row["median"] for row in rows if row["engine"] == engines[0]}
-    compared = "tokens/CPU s" in heads
+    compared = "tokens/CPU s" in heads and bool(baseline)
+    order = list(dict.fromkeys(row["what"] for row in rows))
     lines = []
-    for row in sorted(rows, key=lambda row: list(baseline).index(row["what"])):
+    for row in sorted(rows, key=lambda row: order.index(row["what"])):
         median = row["median"]
         times = [
             f"{median[head] / baseline[row['what']][head]:.2f}" for head in ("tokens/s", "tokens/CPU s") if compared

@@ -41,6 +41,10 @@ class Contender(Protocol):
     """A loaded engine."""
 
     name: str
+    slots: int
+    """Runs that go at once."""
+    token_bytes: int
+    """Keys and values of a token; 0: not known."""
 
     def run(self, prompt: tuple[int, ...], tokens: int, stop: threading.Event) -> Iterator[int]:
         """The number of tokens each time some come."""
@@ -61,6 +65,8 @@ class Hosted:
 
     name: str
     host: Host
+    slots: int
+    token_bytes: int
 
     def run(self, prompt: tuple[int, ...], tokens: int, stop: threading.Event) -> Iterator[int]:
         """Through the host, as a job does."""
@@ -86,6 +92,7 @@ class Llama:
     model: Path
     slots: int
     threads: int
+    token_bytes: int = 0
     _popen: subprocess.Popen[bytes] = field(init=False)
     _client: httpx.Client = field(init=False)
 
@@ -146,8 +153,8 @@ class Llama:
         self._popen.wait()
 
 
-def start(name: str, folder: Path, threads: int, llama: Path | None) -> Contender:
-    """Load an engine and run a little, so that nothing late is measured."""
+def start(name: str, folder: Path, threads: int, llama: Path | None, prefixes: int | None = None) -> Contender:
+    """Load an engine and run a little, so that nothing late is measured; ``prefixes`` bytes are kept by ``onnx``."""
     if name.startswith("llama"):
         if llama is None:
             raise SystemExit("llama.cpp's server is compared where --llama names it")
@@ -159,10 +166,12 @@ def start(name: str, folder: Path, threads: int, llama: Path | None) -> Contende
     if name == "openvino":
         found = OpenVINOFolder.read(folder / "openvino")
         engine = OpenVINOEngine(EngineURI("openvino", "bench"), found, session=SESSION, threads=threads, limits=limits)
+        token = found.cache_per_token
     else:
         shape = ModelFolder.read(folder / "onnx")
         uri = EngineURI("onnx", "bench")
-        engine = OnnxEngine(uri, shape, session=SESSION, threads=threads, limits=limits)
+        engine = OnnxEngine(uri, shape, session=SESSION, threads=threads, prefix_bytes=prefixes, limits=limits)
+        token = shape.cache_per_token
     host = engine.host
     host.load(threading.Event())
-    return Hosted(name, host)
+    return Hosted(name, host, host.spec.slots, token)

@@ -34,7 +34,8 @@ def serve(pipe: Connection, folder: str, threads: int, most: int) -> None:
     pipe.send(-1)
     try:
         while True:
-            while not waiting or pipe.poll():
+            # Those that were sent together are in one batch, as they would be where they wait.
+            while not waiting or (len(waiting) < most and pipe.poll(0.02)) or pipe.poll():
                 waiting.append(pipe.recv())
             # A batch is one array, so those of one length go together; the benchmark's prompts of a part all have one.
             batch = [one for one in waiting if len(one[1]) == len(waiting[0][1])][:most]
@@ -74,9 +75,15 @@ class Plain:
     folder: Path
     threads: int
     most: int
+    token_bytes: int = 0
     _queues: dict[int, SimpleQueue[int]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _count: int = 0
+
+    @property
+    def slots(self) -> int:
+        """Requests in a batch."""
+        return self.most
 
     def __post_init__(self) -> None:
         context = multiprocessing.get_context("spawn")

@@ -11,6 +11,7 @@ model makes is text.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import shutil
@@ -38,7 +39,7 @@ class Shape:
 SHAPES = {
     "small": Shape(256, 4, 4, 1024),
     "mid": Shape(1024, 24, 16, 4096),  # 468 million parameters
-    "phi35": Shape(3072, 32, 32, 8192),  # Phi-3.5-mini's own: 3.8 billion
+    "phi35": Shape(3072, 32, 32, 8192),  # Phi-3.5-mini's layers, 3.8 billion; its positions up to 4,096 only
 }
 BLOCK = 32
 
@@ -184,6 +185,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as work:
         if {"onnx", "openvino"} & set(wanted):
             make_hf(shape, Path(work, "hf"))
+            gc.collect()  # the largest shape's weights and their export would not fit side by side
         if "onnx" in wanted:
             make_onnx(Path(work, "hf"), root / "onnx", Path(work))
         if "openvino" in wanted:
