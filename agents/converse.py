@@ -50,7 +50,8 @@ def build_converse(
     def steps(request: ChatInput) -> Iterator[Chunk]:
         if any(turn.images for turn in request.messages) and not (model.profile or {}).get("image_inputs"):
             raise ModelCannotSee(
-                "This model takes no pictures.", hint="Choose one that does; phiq models list shows which."
+                "This model takes no pictures.",
+                hint="Choose one that does, such as onnx:phi-3.5-vision or ollama:llava; phiq models list shows which.",
             )
         messages = [_message(turn, fetch, limits) for turn in request.messages]
         call = _call(request)

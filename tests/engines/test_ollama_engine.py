@@ -184,6 +184,22 @@ def test_pictures_go_as_base64_to_a_model_that_sees(server, say, model):
         assert server.body(CHAT)["messages"][0]["images"] == [PICTURE]
 
 
+def test_several_pictures_of_a_turn_go_in_one_request_in_their_order(server, say, model):
+    server.replies[SHOW] = say.json(200, {"capabilities": ["completion", "vision"]})
+    server.replies[CHAT] = say.reply(parts=say.ollama(["a"]))
+    pictures = [base64.b64encode(name).decode() for name in (b"one", b"two", b"three")]
+    parts = [{"type": "image", "base64": picture, "mime_type": "image/png"} for picture in pictures]
+    model(name="llava", context=16384).invoke([HumanMessage([*parts, {"type": "text", "text": "Compare."}])])
+    assert server.body(CHAT)["messages"][0]["images"] == pictures
+
+
+def test_a_blind_model_is_refused_naming_one_that_sees(server, say, model):
+    server.replies[SHOW] = say.json(200, {"capabilities": ["completion"]})
+    with pytest.raises(ModelCannotSee) as caught:
+        model().invoke([HumanMessage([{"type": "image", "base64": PICTURE, "mime_type": "image/png"}])])
+    assert "onnx:phi-3.5-vision" in caught.value.hint
+
+
 @pytest.mark.parametrize("capabilities", [["completion"], None])
 def test_pictures_for_a_blind_model_are_refused(server, say, model, capabilities):
     server.replies[SHOW] = say.json(200, {"capabilities": capabilities} if capabilities else {})

@@ -144,6 +144,16 @@ def test_pictures_go_to_a_model_that_may_see_and_not_to_a_blind_one(server, say,
         model(name="phi-3.5-mini").invoke(turn)
 
 
+def test_several_pictures_of_a_turn_go_in_one_request_in_their_order(server, say, model):
+    server.replies[CHAT] = say.reply(parts=say.openai(["a"]))
+    pictures = [base64.b64encode(name).decode() for name in (b"one", b"two", b"three")]
+    parts = [{"type": "image", "base64": picture, "mime_type": "image/png"} for picture in pictures]
+    model(context=16384).invoke([HumanMessage([*parts, {"type": "text", "text": "Compare."}])])
+    content = server.body(CHAT)["messages"][0]["content"]
+    assert [part["image_url"]["url"].partition(",")[2] for part in content[:3]] == pictures
+    assert content[3]["text"] == "Compare."
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

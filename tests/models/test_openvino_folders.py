@@ -152,6 +152,17 @@ def test_a_published_folder_arrives_beside_the_other_form(hub, tmp_path, name):
     assert [entry.uri for entry in Shelf(settings.data_dir).list()] == ["onnx:phi-3.5-mini"]
 
 
+def test_a_changed_file_of_an_openvino_folder_is_named(hub, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data", hub_url=hub.url)
+    hub.repo = "OpenVINO/Phi-3.5-mini-instruct-int4-ov"
+    hub.files = {path.name: path.read_bytes() for path in OPENVINO.iterdir()}
+    path = pull("openvino:phi-3.5-mini", settings).path / "config.json"
+    path.write_bytes(path.read_bytes()[:-1] + b" ")
+    with pytest.raises(ModelBroken, match=r"config\.json") as caught:
+        pull("openvino:phi-3.5-mini", settings)
+    assert "phiq models pull openvino:phi-3.5-mini" in caught.value.hint
+
+
 def test_a_repository_of_the_other_form_is_not_published(hub, tmp_path):
     settings = Settings(data_dir=tmp_path / "data", hub_url=hub.url)
     hub.repo = "someone/else"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from workers.engines.presets import PRESETS
 from workers.errors import ModelNotFound
-from workers.models.profiles import PROFILES, UNVERIFIED, find, lookup
+from workers.models.profiles import FIGURES, PROFILES, UNVERIFIED, find, lookup
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,16 @@ def test_figures_hang_together():
         assert profile.vision == bool(profile.vision_languages)
         for figure in ("context", "languages", "licence", "onnx"):
             assert profile.source(figure) == UNVERIFIED or profile.source(figure).startswith("https://")
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_a_source_is_an_address_of_a_figure_that_the_profile_claims(profile):
+    # A misspelt key would pass for a source that nobody ever shows.
+    assert set(profile.sources) <= set(profile.figures) <= set(FIGURES)
+    assert all(page == UNVERIFIED or page.startswith("https://") for page in profile.sources.values())
+
+
+def test_servers_name_their_pages_too():
+    for scheme, preset in PRESETS.items():
+        for page in (preset.source, preset.models_source):
+            assert page == UNVERIFIED or page.startswith("https://"), scheme

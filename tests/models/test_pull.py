@@ -214,3 +214,26 @@ def test_remove_takes_a_pulled_model_off_the_shelf(hub, settings):
     assert not folder.exists()
     with pytest.raises(ModelNotFound):
         remove(NAME, settings)
+
+
+@pytest.mark.parametrize("file", ["model.onnx.data", "tokenizer.json"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_was_changed_after_its_pull_is_named(hub, settings, file, gone):
+    path = pull(NAME, settings).path / file
+    Shelf(settings.data_dir).verify(NAME)
+    if gone:
+        path.unlink()
+    else:
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1  # its size stays: only its hash tells
+        path.write_bytes(data)
+    with pytest.raises(ModelBroken, match=file) as caught:
+        pull(NAME, settings)
+    assert caught.value.hint == f"phiq models remove {NAME}, then: phiq models pull {NAME}"
+    remove(NAME, settings)
+    assert pull(NAME, settings).fetched
+
+
+def test_a_pulled_model_has_one_digest_over_all_its_files(hub, settings):
+    pull(NAME, settings)
+    assert len(Shelf(settings.data_dir).digest(NAME)) == 64

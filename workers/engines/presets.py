@@ -69,6 +69,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             title="NVIDIA NIM (your own)",
             url="http://127.0.0.1:8000/v1",
             models=("microsoft/phi-4-mini-instruct", "microsoft/phi-3.5-mini-instruct"),
+            source="https://docs.nvidia.com/nim/large-language-models/2.0.8/get-started/quickstart.html",
             start="Start the container, and set PHIQ_NIM_URL when it listens elsewhere.",
         ),
         "vllm": Preset(

@@ -114,7 +114,8 @@ def check_images(messages: Sequence[BaseMessage], *, sees: bool, uri: str) -> No
     if not sees:
         raise ModelCannotSee(
             f"The model {uri} can't see pictures.",
-            hint="Use a model with vision (phiq models list shows which), or --model extractive, which reads text.",
+            hint="Use a model with vision, such as onnx:phi-3.5-vision or ollama:llava (phiq models list shows which), "
+            "or --model extractive, which reads text.",
             subject=uri,
         )
     for message in messages:

@@ -15,6 +15,12 @@ from workers.errors import ModelNotFound
 
 UNVERIFIED = "unverified"
 
+FIGURES = (
+    *("parameters", "context", "languages", "vision", "tool_calls", "reasoning"),
+    *("ollama", "onnx", "openvino", "licence", "sampling"),
+)
+"""What a profile says of its model that somebody must have read somewhere."""
+
 _EN = ("en",)
 _MANY = (
     *("ar", "zh", "cs", "da", "nl", "en", "fi", "fr", "de", "he", "hu"),
@@ -28,6 +34,10 @@ _GENAI_CS = "https://github.com/microsoft/onnxruntime-genai/tree/main/examples/c
 _NIM_35_MINI = "https://docs.api.nvidia.com/nim/reference/microsoft-phi-3_5-mini"
 _TF_PHI4_MM = "https://huggingface.co/docs/transformers/model_doc/phi4_multimodal"
 _HUB = "https://huggingface.co/microsoft/"
+_MEDIUM_128K = _HUB + "Phi-3-medium-128K-instruct"
+_VISION_128K = _HUB + "Phi-3-Vision-128K-Instruct"
+_AZURE_4_MINI = "https://ai.azure.com/catalog/models/Phi-4-mini-instruct"
+_OLLAMA_PHI3 = "https://ollama.com/library/phi3:3.8b-mini-4k-instruct-q6_K"
 _OPENVINO = "https://huggingface.co/OpenVINO/"
 
 
@@ -74,6 +84,20 @@ class Profile:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Those of ``FIGURES`` that it claims; what it does not have needs no source."""
+        has = {
+            "vision": self.vision,
+            "tool_calls": self.tool_calls,
+            "reasoning": self.reasoning,
+            "ollama": self.ollama,
+            "onnx": self.onnx_repo,
+            "openvino": self.openvino_repo,
+            "sampling": self.sampling != Sampling(),
+        }
+        return tuple(figure for figure in FIGURES if has.get(figure, True))
+
     def source(self, figure: str) -> str:
         """The page a figure was read on, or ``unverified``."""
         return self.sources.get(figure, UNVERIFIED)
@@ -92,7 +116,10 @@ PROFILES: tuple[Profile, ...] = (
         openvino_repo="OpenVINO/Phi-3-mini-4k-instruct-int4-ov",
         aliases=("phi-3", "phi-3-mini"),
         sources={
+            "parameters": _HUB + "Phi-3-mini-4k-instruct",
             "context": _HUB + "Phi-3-mini-4k-instruct",
+            "languages": _HUB + "Phi-3-mini-4k-instruct",
+            "ollama": _OLLAMA_PHI3,
             "onnx": _GENAI_PHI3,
             "openvino": _OPENVINO + "Phi-3-mini-4k-instruct-int4-ov/tree/main",
         },
@@ -152,6 +179,7 @@ PROFILES: tuple[Profile, ...] = (
         aliases=("phi-3-medium",),
         sources={
             "context": _GENAI_PHI3,
+            "ollama": _OLLAMA_PHI3,
             "onnx": _HUB + "Phi-3-medium-4k-instruct-onnx-cpu/tree/main",
             "openvino": _OPENVINO + "Phi-3-medium-4k-instruct-int4-ov/tree/refs%2Fpr%2F2",
         },
@@ -165,7 +193,12 @@ PROFILES: tuple[Profile, ...] = (
         ollama="phi3:medium-128k",
         onnx_repo="microsoft/Phi-3-medium-128k-instruct-onnx-cpu",
         onnx_folder=_CPU_INT4,
-        sources={"context": _GENAI_PHI3},
+        sources={
+            "parameters": _MEDIUM_128K,
+            "context": _MEDIUM_128K,
+            "languages": _MEDIUM_128K,
+            "ollama": _OLLAMA_PHI3,
+        },
     ),
     Profile(
         name="phi-3-vision",
@@ -178,7 +211,12 @@ PROFILES: tuple[Profile, ...] = (
         onnx_repo="microsoft/Phi-3-vision-128k-instruct-onnx-cpu",
         onnx_folder=_CPU_INT4,
         aliases=("phi-3-vision-128k",),
-        sources={"vision": _GENAI_PHI3V, "onnx": _GENAI_PHI3V},
+        sources={
+            "context": _VISION_128K,
+            "languages": _VISION_128K,
+            "vision": _GENAI_PHI3V,
+            "onnx": _GENAI_PHI3V,
+        },
     ),
     Profile(
         name="phi-3.5-mini",
@@ -246,6 +284,9 @@ PROFILES: tuple[Profile, ...] = (
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
         openvino_repo="OpenVINO/Phi-4-mini-instruct-int4-ov",
         sources={
+            "parameters": _AZURE_4_MINI,
+            "context": _AZURE_4_MINI,
+            "languages": _AZURE_4_MINI,
             "tool_calls": "https://ollama.com/library/phi4-mini",
             "ollama": "https://ollama.com/library/phi4-mini",
             "licence": "https://ollama.com/library/phi4-mini",

@@ -16,7 +16,7 @@ from workers.errors import ModelBroken, ModelNotFound, PullRunning
 from workers.models.folder import Form, check_folder, form_of
 from workers.models.hub import Hub, HubFolder
 from workers.models.profiles import lookup
-from workers.models.shelf import Manifest, Shelf
+from workers.models.shelf import Manifest, Shelf, sha256_of
 from workers.settings import Settings
 
 Progress = Callable[[int, int, str], None]
@@ -65,7 +65,8 @@ def pull(
         OptionUnsupported: a model that the ONNX engine can't run.
         PullRunning: another process is at it.
         Interrupted: ``stop`` was set.
-        HubUnavailable, EngineDenied, ModelTooLarge, ModelBroken, StorageFull: from the hub.
+        HubUnavailable, EngineDenied, ModelTooLarge, ModelBroken, StorageFull: from the hub; ModelBroken too when a
+            model that is here already was changed since it was fetched.
         EngineDown, EngineTimeout, EngineProtocolError: from Ollama.
     """
     stop = stop or threading.Event()
@@ -171,6 +172,7 @@ def _pull_locked(source: _Source, shelf: Shelf, hub: Hub, progress: Progress) ->
     uri = f"{source.form}:{source.name}"
     here = shelf.manifest(source.kept)
     if here is not None and (here.repo, here.revision, here.folder) == (found.repo, found.revision, found.folder):
+        shelf.verify(source.kept)
         path = shelf.path(source.kept, source.form)
         return Pulled(uri, path, found.revision, found.size, fetched=False)
     # The commit is in the name: files of two versions never meet in one folder.
@@ -184,7 +186,7 @@ def _pull_locked(source: _Source, shelf: Shelf, hub: Hub, progress: Progress) ->
             hint="Pull it by the name of its engine: openvino:OWNER/REPOSITORY or onnx:OWNER/REPOSITORY/FOLDER.",
             subject=source.repo,
         )
-    path = shelf.publish(staging, source.kept, _manifest(found))
+    path = shelf.publish(staging, source.kept, _manifest(found, staging))
     return Pulled(uri, path, found.revision, found.size)
 
 
@@ -194,11 +196,12 @@ def _drop_older(staging: Path, name: str) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _manifest(found: HubFolder) -> Manifest:
+def _manifest(found: HubFolder, folder: Path) -> Manifest:
+    # The hub gives the SHA-256 of large files only; small ones were checked by git's name and are read once more.
     return Manifest(
         kind="pulled",
         repo=found.repo,
         revision=found.revision,
         folder=found.folder,
-        files={file.name: (file.size, file.sha256) for file in found.files},
+        files={file.name: (file.size, file.sha256 or sha256_of(folder / file.name)) for file in found.files},
     )

@@ -233,6 +233,29 @@ class Shelf:
         folder = self.root / name
         return _NAME.match(name) is not None and folder.exists() and form_of(folder) in (form, None, *_any(form))
 
+    def verify(self, name: str, form: Form | None = None) -> None:
+        """Read every file of a pulled model again and compare it with what was fetched; others pass.
+
+        Raises:
+            ModelBroken: naming the first file that is gone or is not what was fetched.
+        """
+        name = self.canonical(name, form)
+        manifest = self.manifest(name)
+        for file, (size, sha) in sorted((manifest.files or {}).items() if manifest is not None else ()):
+            path = self.root / name / file
+            if not path.is_file():
+                what = "is gone"
+            elif path.stat().st_size != size or (sha and sha256_of(path) != sha):
+                what = "is not what was fetched: it was changed since, or the disk is failing"
+            else:
+                continue
+            again = f"openvino:{name.removesuffix(_OPENVINO)}" if name.endswith(_OPENVINO) else name
+            raise ModelBroken(
+                f"{file} of the model '{name}' {what}.",
+                hint=f"phiq models remove {again}, then: phiq models pull {again}",
+                subject=file,
+            )
+
     def digest(self, name: str, form: Form | None = None) -> str:
         """The SHA-256 over the names and hashes of a pulled model's files; empty where they are not known."""
         if Path(name).is_absolute():
@@ -320,6 +343,12 @@ class Shelf:
         else:
             hint = "phiq models list"
         return ModelNotFound(f"The model '{name[:80]}' is not on this machine.", hint=hint, subject=name[:80])
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _any(form: Form | None) -> tuple[Form, ...]:

@@ -22,8 +22,7 @@ def markdown() -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *(_row(profile) for profile in PROFILES),
         "",
-        "Where the figures were read; what is not named here is marked `unverified` in the table of data and was",
-        "taken from general knowledge of the model:",
+        "Where the figures were read; what is `unverified` was taken from general knowledge of the model:",
         "",
         *(f"- `{profile.name}`: {_sources(profile)}" for profile in PROFILES),
         "",
@@ -86,10 +85,11 @@ def _row(profile: Profile) -> str:
 
 def _sources(profile: Profile) -> str:
     pages: dict[str, list[str]] = {}
-    for figure, page in profile.sources.items():
-        if page != UNVERIFIED:
-            pages.setdefault(page, []).append(figure.replace("_", " "))
-    return "; ".join(f"{', '.join(figures)}: <{page}>" for page, figures in pages.items()) or UNVERIFIED
+    for figure in profile.figures:
+        pages.setdefault(profile.source(figure), []).append(figure.replace("_", " "))
+    unread = pages.pop(UNVERIFIED, [])
+    told = [f"{', '.join(figures)}: <{page}>" for page, figures in pages.items()]
+    return "; ".join(told + ([f"`{UNVERIFIED}`: {', '.join(unread)}"] if unread else []))
 
 
 def _yes(value: bool) -> str:
