@@ -16,7 +16,7 @@ from workers.errors import ModelNotFound
 UNVERIFIED = "unverified"
 
 FIGURES = (
-    *("parameters", "context", "languages", "vision", "tool_calls", "reasoning"),
+    *("parameters", "context", "languages", "vision", "vision_languages", "tool_calls", "reasoning"),
     *("ollama", "onnx", "openvino", "licence", "sampling"),
 )
 """What a profile says of its model that somebody must have read somewhere."""
@@ -38,6 +38,8 @@ _MEDIUM_128K = _HUB + "Phi-3-medium-128K-instruct"
 _VISION_128K = _HUB + "Phi-3-Vision-128K-Instruct"
 _AZURE_4_MINI = "https://ai.azure.com/catalog/models/Phi-4-mini-instruct"
 _OLLAMA_PHI3 = "https://ollama.com/library/phi3:3.8b-mini-4k-instruct-q6_K"
+_ROUTER_4_MM = "https://openrouter.ai/microsoft/phi-4-multimodal-instruct/api"
+_OLLAMA_14B = "https://ollama.com/search?q=Phi+4+14B"
 _OPENVINO = "https://huggingface.co/OpenVINO/"
 
 
@@ -89,6 +91,7 @@ class Profile:
         """Those of ``FIGURES`` that it claims; what it does not have needs no source."""
         has = {
             "vision": self.vision,
+            "vision_languages": self.vision_languages,
             "tool_calls": self.tool_calls,
             "reasoning": self.reasoning,
             "ollama": self.ollama,
@@ -134,7 +137,11 @@ PROFILES: tuple[Profile, ...] = (
         onnx_repo="microsoft/Phi-3-mini-128k-instruct-onnx",
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
         openvino_repo="OpenVINO/Phi-3-mini-128k-instruct-int4-ov",
-        sources={"context": _GENAI_PHI3, "onnx": _GENAI_PHI3},
+        sources={
+            "context": _GENAI_PHI3,
+            "onnx": _GENAI_PHI3,
+            "openvino": _OPENVINO + "Phi-3-mini-128k-instruct-int4-ov/tree/07228349370437a545c9d665de7411661e93a571",
+        },
     ),
     Profile(
         name="phi-3-small-8k",
@@ -162,6 +169,7 @@ PROFILES: tuple[Profile, ...] = (
         onnx_folder="cuda-int4-rtn-block-32",
         onnx_provider="cuda",
         sources={
+            "context": _MEDIUM_128K,
             "onnx": _HUB + "Phi-3-small-128k-instruct-onnx-cuda/tree/main",
             "licence": _HUB + "Phi-3-small-128k-instruct-onnx-cuda",
         },
@@ -214,6 +222,7 @@ PROFILES: tuple[Profile, ...] = (
         sources={
             "context": _VISION_128K,
             "languages": _VISION_128K,
+            "vision_languages": _VISION_128K,
             "vision": _GENAI_PHI3V,
             "onnx": _GENAI_PHI3V,
         },
@@ -269,7 +278,11 @@ PROFILES: tuple[Profile, ...] = (
         onnx_repo="microsoft/phi-4-onnx",
         onnx_folder=f"cpu_and_mobile/{_CPU_INT4}",
         openvino_repo="OpenVINO/phi-4-int4-ov",
-        sources={"context": "https://openrouter.ai/microsoft/phi-4", "ollama": "https://ollama.com/library/phi4"},
+        sources={
+            "parameters": _OLLAMA_14B,
+            "context": "https://openrouter.ai/microsoft/phi-4",
+            "ollama": "https://ollama.com/library/phi4",
+        },
     ),
     Profile(
         name="phi-4-mini",
@@ -308,9 +321,11 @@ PROFILES: tuple[Profile, ...] = (
         onnx_folder="gpu/gpu-int4-rtn-block-32",
         onnx_provider="cuda",
         sources={
+            "parameters": _ROUTER_4_MM,
             "context": _TF_PHI4_MM,
             "languages": _TF_PHI4_MM,
             "vision": _TF_PHI4_MM,
+            "vision_languages": _ROUTER_4_MM,
             "licence": _HUB + "Phi-4-multimodal-instruct",
         },
     ),
@@ -327,7 +342,9 @@ PROFILES: tuple[Profile, ...] = (
         openvino_repo="OpenVINO/Phi-4-reasoning-int4-ov",
         sampling=Sampling(temperature=0.8, top_p=0.95, top_k=50),
         sources={
+            "parameters": _OLLAMA_14B,
             "context": "https://openrouter.ai/microsoft/phi-4-reasoning:free",
+            "ollama": _OLLAMA_14B,
             "languages": "https://openrouter.ai/microsoft/phi-4-reasoning:free",
             "reasoning": "https://openrouter.ai/microsoft/phi-4-reasoning:free",
             "licence": "https://openrouter.ai/microsoft/phi-4-reasoning:free",
