@@ -122,6 +122,10 @@ class TestOnnxTools(_Common, ChatModelIntegrationTests):
     def has_structured_output(self) -> bool:
         return True
 
+    @property
+    def structured_output_kwargs(self) -> dict[str, Any]:
+        return {"method": "function_calling"}  # objects by a schema are tested apart, on short ones
+
 
 _UNDERSTANDS = (
     "test_agent_loop",

@@ -8,11 +8,12 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
+from pydantic import BaseModel
 
 from workers.engines.base import EngineURI
 from workers.engines.host.protocol import Delta
@@ -99,6 +100,35 @@ def test_a_call_that_must_come_fits_its_parameters(model: HostedChatModel, choic
     assert call["id"]
     assert made.content == ""
     assert made.response_metadata["finish_reason"] == "tool_calls"
+
+
+def test_one_call_at_a_time_where_that_is_asked(model: HostedChatModel) -> None:
+    many = model.bind_tools(
+        [COLOUR, STOP, STOP | {"function": {**STOP["function"], "name": "halt"}}], tool_choice="any"
+    )
+    assert len(many.invoke("go", parallel_tool_calls=False).tool_calls) == 1
+
+
+class Wall(BaseModel):
+    """A wall."""
+
+    colour: Literal["red", "blue"]
+    twice: bool
+
+
+def test_objects_by_a_schema_need_no_tools(chat: Callable[..., HostedChatModel], model: HostedChatModel) -> None:
+    plain = chat(max_tokens=60, temperature=0.0)
+    for method in (None, "json_schema"):
+        assert isinstance(plain.with_structured_output(Wall, method=method).invoke("paint"), Wall)
+    assert isinstance(model.with_structured_output(Wall, method="function_calling").invoke("paint"), Wall)
+    made = plain.with_structured_output(Wall.model_json_schema(), include_raw=True).invoke("paint")
+    assert made["parsed"].keys() == {"colour", "twice"}
+    assert (made["raw"].content, made["parsing_error"]) != ("", "")
+    cut = chat(max_tokens=2, temperature=0.0).with_structured_output(Wall, include_raw=True).invoke("paint")
+    assert cut["parsed"] is None
+    assert cut["parsing_error"]
+    free = plain.with_structured_output(Wall, method="json_mode", include_raw=True).invoke("paint")
+    assert free["raw"].content.startswith("{")
 
 
 def test_a_named_tool_is_called_among_several(model: HostedChatModel) -> None:

@@ -30,7 +30,7 @@ def check_offers(profile: Mapping[str, Any] | None, asked: ChatInput, uri: Engin
             uri,
             "response_format",
             "can't be held to a form of its answer",
-            "Leave response_format out, or use Ollama or a server with OpenAI's protocol.",
+            "Leave response_format out, or use a model that phiq hosts, Ollama, or a server with OpenAI's protocol.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -15,6 +15,7 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field
 
@@ -29,6 +30,7 @@ from workers.engines.hosted.encode import PromptEncoder
 from workers.engines.hosted.messages import to_turns
 from workers.engines.hosted.pictures import Album
 from workers.engines.hosted.sampling import OPTIONS, guide_of, make_request, merge
+from workers.engines.hosted.structured import by_schema
 from workers.engines.hosted.tools import Offer, offer_of
 from workers.engines.hosted.waits import Waits
 from workers.engines.thinking import split_thoughts
@@ -184,6 +186,34 @@ class HostedChatModel(BaseChatModel):
         self._offer(given, tool_choice)
         return self.bind(tools=given, tool_choice=tool_choice, **kwargs)
 
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: Literal["function_calling", "json_schema", "json_mode"] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[Any, Any]:
+        """Answers as objects.
+
+        Args:
+            schema: A JSON schema, a TypedDict or a pydantic class.
+            include_raw: Give ``raw``, ``parsed`` and ``parsing_error`` instead of the object.
+            method: ``json_schema`` holds the answer to the schema, ``json_mode`` to any object, ``function_calling``
+                asks for a tool's call. None: a schema, where answers can be held to one.
+            kwargs: ``strict`` is taken and means nothing: a form is always kept.
+
+        Raises:
+            OptionUnsupported: the model can't do that.
+        """
+        method = method or ("json_schema" if self.runtime.guides else "function_calling")
+        if method == "function_calling":
+            kwargs.pop("strict", None)
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if not self.runtime.guides:
+            raise self._no_form()
+        return by_schema(self, schema, free=method == "json_mode", include_raw=include_raw)
+
     def _stream(
         self,
         messages: list[BaseMessage],
@@ -192,6 +222,8 @@ class HostedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         offer = self._offer(kwargs.pop("tools", None), kwargs.pop("tool_choice", None))
+        if kwargs.pop("parallel_tool_calls", None) is False and offer is not None:
+            offer = replace(offer, single=True)
         chunks = self._run(messages, stop, kwargs, offer)
         if self.runtime.thinks and not (offer and offer.must):
             chunks = split_thoughts(chunks)
@@ -336,14 +368,17 @@ class HostedChatModel(BaseChatModel):
         if not offer.must:
             return None
         if not self.runtime.guides:
-            raise OptionUnsupported(
-                f"{self.model} can't be made to call a tool here.",
-                hint='Set tool_choice to "auto", or install llguidance (pip install llguidance).',
-                subject=self.model,
-                option="tool_choice",
-                param="tool_choice",
-            )
+            raise self._no_form()
         return offer.guide()
+
+    def _no_form(self) -> OptionUnsupported:
+        return OptionUnsupported(
+            f"{self.model} can't be held to a form, such as that of a call, here.",
+            hint='Leave response_format out and set tool_choice to "auto", or: pip install llguidance',
+            subject=self.model,
+            option="response_format",
+            param="response_format",
+        )
 
 
 def _last(done: Done, model: str, engine: str, notes: list[str]) -> AIMessageChunk:

@@ -16,11 +16,13 @@ from workers.errors import OptionUnsupported
 class Offer:
     """Functions as OpenAI's protocol describes them, and whether one must be called.
 
-    ``must`` is the name of the one that has to be, ``any``, or empty where the model decides.
+    ``must`` is the name of the one that has to be, ``any``, or empty where the model decides. With ``single`` an answer
+    that must call holds one call.
     """
 
     functions: tuple[Mapping[str, Any], ...]
     must: str = ""
+    single: bool = False
 
     @property
     def names(self) -> frozenset[str]:
@@ -45,7 +47,12 @@ class Offer:
         definitions: dict[str, Any] = {}
         calls = [_call(number, one, definitions) for number, one in enumerate(wanted)]
         # As many as there are tools: without a bound a tired model would never end its list.
-        schema = {"type": "array", "minItems": 1, "maxItems": len(calls), "items": {"anyOf": calls}}
+        schema = {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1 if self.single else len(calls),
+            "items": {"anyOf": calls},
+        }
         return Guide("json_schema", json.dumps(schema | ({"$defs": definitions} if definitions else {})))
 
 
