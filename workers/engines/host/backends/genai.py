@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workers.engines.host.backend import Made, Read, Refused, Step, TextStream
 from workers.engines.host.failures import Unusable
 from workers.engines.host.forms import choice, compact
-from workers.engines.host.protocol import LoadSpec, Request
+from workers.engines.host.protocol import Guide, LoadSpec, Request
 
 if TYPE_CHECKING:
     from workers.engines.host.pictures import Eyes
@@ -121,10 +121,7 @@ class GenAI:
             }
         params.set_search_options(**search)
         if (guide := request.guide) is not None:
-            if guide.kind == "json_schema":
-                params.set_guidance("json_schema", compact(guide.text))
-            else:
-                params.set_guidance("regex", guide.text if guide.kind == "regex" else choice(guide.text))
+            params.set_guidance(*form_of(guide))
         generator = self._og.Generator(self._model, params)
         if request.adapter:
             generator.set_active_adapter(self._with(request.adapter), request.adapter)
@@ -172,6 +169,17 @@ class _Row:
         self._generator.append_tokens(list(chunk))
         self._done += len(chunk)
         return [Read(request.id, self._done)]
+
+
+def form_of(guide: Guide) -> tuple[str, str]:
+    """A form by the names that the library has for it.
+
+    Raises:
+        Unusable: it is no JSON object, where it should be.
+    """
+    if guide.kind == "json_schema":
+        return "json_schema", compact(guide.text)
+    return "regex", guide.text if guide.kind == "regex" else choice(guide.text)
 
 
 def configured(og: Any, spec: LoadSpec) -> Any:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from workers.engines.host.backend import Ended, Made, Read, Refused, Step, TextStream
-from workers.engines.host.backends.genai import configured
+from workers.engines.host.backends.genai import configured, form_of
 from workers.engines.host.failures import Unusable
-from workers.engines.host.forms import choice, compact
 from workers.engines.host.protocol import FinishReason, LoadSpec, Request, Trouble
 
 _EVENTS = 256
@@ -148,10 +147,8 @@ class GenAIEngine:
             if not self._dynamic:
                 raise Unusable("a temperature needs a folder built for dynamic batching: without it no seed is kept")
             turn.set_seed(request.seed)
-        if (guide := request.guide) is not None:
-            kind = "json_schema" if guide.kind == "json_schema" else "regex"
-            forms = {"json_schema": compact, "choice": choice}
-            turn.set_guidance(kind, forms[guide.kind](guide.text) if guide.kind in forms else guide.text)
+        if request.guide is not None:
+            turn.set_guidance(*form_of(request.guide))
         return turn
 
     def _told(self, number: int, event: Any) -> list[Step]:
