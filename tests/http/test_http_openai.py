@@ -78,6 +78,31 @@ def test_a_tool_is_called_and_its_answer_taken(client):
     assert json.loads(found.function.arguments) == {"city": "Split"}
 
 
+def test_a_model_that_phiq_hosts_calls_a_tool(client, gateway, tooled):
+    """On a real ONNX model with random weights, which calls because it must."""
+    from workers.models.shelf import Shelf
+
+    Shelf(gateway.service.settings.data_dir).add(tooled, "tooled")
+    day = {"type": "object", "properties": {"day": {"enum": ["today", "tomorrow"]}}, "required": ["day"]}
+    tool = {"type": "function", "function": {"name": "forecast", "parameters": day}}
+    asked = {
+        "model": "onnx:tooled",
+        "messages": [{"role": "user", "content": "Will it rain?"}],
+        "tools": [tool],
+        "tool_choice": "required",
+        "max_tokens": 60,
+        "temperature": 0,
+    }
+    choice = client.chat.completions.create(**asked).choices[0]
+    (call,) = choice.message.tool_calls
+    assert (choice.finish_reason, call.function.name) == ("tool_calls", "forecast")
+    assert json.loads(call.function.arguments)["day"] in ("today", "tomorrow")
+    streamed = list(client.chat.completions.create(**asked, stream=True))
+    (found,) = [c.choices[0].delta.tool_calls[0] for c in streamed if c.choices and c.choices[0].delta.tool_calls]
+    assert json.loads(found.function.arguments) == json.loads(call.function.arguments)
+    assert not any(c.choices[0].delta.content for c in streamed if c.choices)
+
+
 def test_a_form_of_the_answer(client):
     schema = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
     form = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema, "strict": True}}
