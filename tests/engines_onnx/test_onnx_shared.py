@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -84,8 +85,10 @@ class Worker:
 
 
 @pytest.fixture
-def share(tmp_path: Path) -> Path:
-    return tmp_path / "run" / "models"
+def share() -> Iterator[Path]:
+    """Short, whatever pytest calls its folders: sockets have their place beside the locks only then."""
+    with tempfile.TemporaryDirectory(prefix="phiq-") as folder:
+        yield Path(folder, "run", "models")
 
 
 @pytest.fixture
