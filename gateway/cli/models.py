@@ -70,7 +70,7 @@ def list_models(io: Io) -> None:
                     ),
                 ],
                 "ollama_name": profile.ollama if profile else None,
-                "has_onnx": bool(profile and profile.onnx_repo and profile.name != "phi-4-multimodal"),
+                "has_onnx": bool(profile and profile.onnx_repo),
             }
         )
     if io.json:
@@ -118,8 +118,6 @@ def _get(row: dict[str, object], ollama_runs: bool) -> str:
         return ""
     if row["ollama_name"] and (ollama_runs or not row["has_onnx"]):
         return f"phiq models pull ollama:{row['ollama_name']}"
-    if row["vision"] and not row["has_onnx"]:
-        return "not yet: it is cut up in another way"
     return f"phiq models pull {row['name']}" if row["has_onnx"] else "phiq models add FOLDER"
 
 
