@@ -123,7 +123,7 @@ class Machine:
         self._add("redis", self._redis_argv, dict, lambda _: health.redis(self.redis_url))
         if self.options.documents:
             argv = binaries.chroma_argv(self.folder / "chroma", self._chroma_port)
-            environment = {"NO_COLOR": "1", "ANONYMIZED_TELEMETRY": "False"}
+            environment = {**binaries.CHROMA_ENVIRONMENT, "ANONYMIZED_TELEMETRY": "False"}
             url = self.settings.chroma_url or ""
             self._add("chroma", lambda: argv, lambda: environment, lambda _: health.chroma(url))
         if "replies" in self.options.faults:

@@ -68,6 +68,15 @@ def install_command() -> str:
     return "install redis-server with your system's package manager"
 
 
+CHROMA_ENVIRONMENT = {"NO_COLOR": "1", "MALLOC_PERTURB_": "165", "MallocScribble": "1"}
+"""What Chroma's server starts with besides the caller's environment.
+
+It writes the unused ends of its index files from memory as the allocator returned it, and there stand the words of
+whatever it handled before: they outlived `phiq erase` in two of three new collections' ``length.bin``. So the allocator
+overwrites what is freed (glibc's variable and macOS'; with musl there is none).
+"""
+
+
 def chroma_argv(folder: Path, port: int) -> list[str]:
     """The command that serves a folder with Chroma on loopback.
 

@@ -144,8 +144,8 @@ class ChromaMember(Member):
         return binaries.chroma_argv(self._folder, self._port)
 
     def environment(self) -> dict[str, str]:
-        """With telemetry off (settings.py puts it there)."""
-        return child_environment(self._settings) | {"NO_COLOR": "1"}
+        """With telemetry off (settings.py puts it there), and nothing of what it freed in its files."""
+        return child_environment(self._settings) | binaries.CHROMA_ENVIRONMENT
 
     def problem(self, pid: int) -> str:
         """Whether it answers, and whether it is ours that does."""
