@@ -29,6 +29,7 @@ from gateway.cli import (
     webhook,
     work,
 )
+from gateway.cli.interruption import bring_again
 
 app = typer.Typer(
     name="phiq",
@@ -89,6 +90,7 @@ def main() -> None:
     # Started with a stream closed (`>&-`), Python has none: what would go there goes nowhere.
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
+    bring_again()
     try:
         sys.exit(
             typer.main.get_command(app).main(arguments, prog_name="phiq", standalone_mode="--json" not in arguments)

@@ -51,7 +51,8 @@ class Interrupts:
         self.impatient.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the form signal asks for
-        if self.requested.is_set():
+        # By another number: the first one again, which Python dropped (gateway/cli/interruption.py).
+        if self.requested.is_set() and number in _SIGNALS:
             self.impatient.set()
         self.requested.set()
         if not self._holding:
