@@ -13,6 +13,7 @@ from knowledge.embed.cache import graph_folder
 from knowledge.embed.config import MINILM, EmbedderConfig
 from knowledge.embed.graph import GRAPH_VERSION, HIDDEN
 from knowledge.errors import EmbedderUnavailable
+from knowledge.ort import session_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,11 +36,7 @@ class MiniLM(Embedder):
         from tokenizers import Tokenizer
 
         folder = graph_folder(config)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = config.thread_count
-        options.inter_op_num_threads = 1
-        # Threads that spin while they wait would take the cores from the model that generates.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options = session_options(config.thread_count)
         # Plans of memory are kept for each shape, and here nearly every batch has a shape of its own.
         options.enable_mem_pattern = False
         options.log_severity_level = 3

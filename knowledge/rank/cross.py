@@ -17,6 +17,7 @@ import numpy as np
 from knowledge.embed.batches import batches, padded
 from knowledge.embed.config import EmbedderConfig
 from knowledge.errors import RerankerUnavailable
+from knowledge.ort import session_options
 from knowledge.types import Passage
 
 if TYPE_CHECKING:
@@ -48,11 +49,7 @@ class Reranker:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = EmbedderConfig(threads=threads).thread_count
-        options.inter_op_num_threads = 1
-        # As with the embedder: spinning threads would take the cores from the model that generates.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options = session_options(EmbedderConfig(threads=threads).thread_count)
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         try:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge.ort import session_options
 from workers.engines.host.protocol import LoadSpec
 
 Floats = NDArray[np.float32]
@@ -80,12 +81,8 @@ class Graph:
         import onnxruntime
 
         self.shape = Shape.read(spec.folder)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = spec.threads
-        options.inter_op_num_threads = 1
+        options = session_options(spec.threads)
         options.log_severity_level = 4
-        # Threads that spin between steps burn the cores that others share.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session: Any = onnxruntime.InferenceSession(
             str(Path(spec.folder) / self.shape.file), options, providers=["CPUExecutionProvider"]
         )
