@@ -84,7 +84,8 @@ class OpenAIRoute(APIRoute):
 def _misfit(error: RequestValidationError) -> PhiqError:
     found = error.errors()
     of_body = [{**one, "loc": one["loc"][1:]} for one in found if one["loc"][0] == "body"]
-    if not of_body or (of_body[0]["type"] in ("json_invalid", "missing") and not of_body[0]["loc"]):
+    kind = of_body[0]["type"] if of_body else ""
+    if not of_body or kind == "json_invalid" or (kind == "missing" and not of_body[0]["loc"]):
         return problems.from_validation(error)
     told = misfit(of_body)
     return problems.RequestInvalid(told.message, hint=told.hint, **told.details)

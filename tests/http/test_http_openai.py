@@ -241,12 +241,15 @@ def test_models(client):
     assert client.models.retrieve("extractive").owned_by == "phiq"
 
 
-def test_a_body_that_is_no_json(gateway):
+@pytest.mark.parametrize("body", [b"{", b'{"model": ""x"}', b"[1"])
+def test_a_body_that_is_no_json(gateway, body):
     answer = httpx.post(
-        f"{gateway.url}/v1/chat/completions", content=b"{", headers={"content-type": "application/json"}
+        f"{gateway.url}/v1/chat/completions", content=body, headers={"content-type": "application/json"}
     )
     assert answer.status_code == 400
-    assert answer.json()["error"]["type"] == "invalid_request_error"
+    error = answer.json()["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", "body")
+    assert "The body is not JSON" in error["message"]
 
 
 def test_who_goes_away_before_the_first_word_cancels_too(client, gateway, wait_until):
