@@ -94,6 +94,15 @@ def test_seeds_and_options_are_honoured(engine):
     assert _say(engine, stop=[middle]).content == greedy[: greedy.index(middle)]
 
 
+def test_a_bias_brings_a_token_and_bans_it(engine):
+    model = engine.chat_model(GenerationOptions(), threading.Event())
+    kettle = model.get_token_ids("kettle")[-1]
+    assert _say(engine, max_tokens=4, logit_bias={str(kettle): 100}).content.count("kettle") == 4
+    greedy = _say(engine).content
+    last = model.get_token_ids(greedy)[-1]
+    assert _say(engine, logit_bias={str(last): -100}).content != greedy
+
+
 def test_cancel_ends_a_run_between_tokens_and_the_next_one_is_well(engine):
     stop = threading.Event()
     stream = engine.chat_model(GenerationOptions(max_tokens=3000), stop).stream("the customer asks")
