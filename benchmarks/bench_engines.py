@@ -266,6 +266,7 @@ def main() -> None:
     parser.add_argument("--together", default=",".join(map(str, TOGETHER)), help="jobs at once, for the part load")
     parser.add_argument("--jobs", type=int, default=JOBS, help="of the support mix")
     parser.add_argument("--no-prefixes", action="store_true", help="onnx keeps nothing of what it read before")
+    parser.add_argument("--slots", type=int, default=0, help="of onnx and openvino; 0: as a worker has them")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     engines, parts = asked.engines.split(","), asked.parts.split(",")
@@ -277,7 +278,12 @@ def main() -> None:
     for number in range(asked.rounds):
         for name in engines if number % 2 == 0 else reversed(engines):
             engine = start(
-                name, asked.folder / asked.size, asked.threads, asked.llama, 0 if asked.no_prefixes else None
+                name,
+                asked.folder / asked.size,
+                asked.threads,
+                asked.llama,
+                0 if asked.no_prefixes else None,
+                asked.slots,
             )
             try:
                 for part in parts:

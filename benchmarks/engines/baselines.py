@@ -31,6 +31,7 @@ from workers.engines.onnx import OnnxEngine
 from workers.engines.onnx.folder import ModelFolder
 from workers.engines.openvino import OpenVINOEngine
 from workers.engines.openvino.folder import OpenVINOFolder
+from workers.settings import Settings
 
 SESSION = 2560
 """Tokens: the longest prompt that is measured, and its answer."""
@@ -153,8 +154,13 @@ class Llama:
         self._popen.wait()
 
 
-def start(name: str, folder: Path, threads: int, llama: Path | None, prefixes: int | None = None) -> Contender:
-    """Load an engine and run a little, so that nothing late is measured; ``prefixes`` bytes are kept by ``onnx``."""
+def start(
+    name: str, folder: Path, threads: int, llama: Path | None, prefixes: int | None = None, slots: int = 0
+) -> Contender:
+    """Load an engine and run a little, so that nothing late is measured.
+
+    ``prefixes`` bytes are kept by ``onnx``; ``slots`` are those of ours, 0: as a worker has them.
+    """
     if name.startswith("llama"):
         if llama is None:
             raise SystemExit("llama.cpp's server is compared where --llama names it")
@@ -165,12 +171,17 @@ def start(name: str, folder: Path, threads: int, llama: Path | None, prefixes: i
     limits = HostLimits(waiting=4096)
     if name == "openvino":
         found = OpenVINOFolder.read(folder / "openvino")
-        engine = OpenVINOEngine(EngineURI("openvino", "bench"), found, session=SESSION, threads=threads, limits=limits)
+        uri = EngineURI("openvino", "bench")
+        slots = slots or int(Settings.model_fields["openvino_slots"].default)
+        engine = OpenVINOEngine(uri, found, session=SESSION, threads=threads, limits=limits, slots=slots)
         token = found.cache_per_token
     else:
         shape = ModelFolder.read(folder / "onnx")
         uri = EngineURI("onnx", "bench")
-        engine = OnnxEngine(uri, shape, session=SESSION, threads=threads, prefix_bytes=prefixes, limits=limits)
+        slots = slots or int(Settings.model_fields["onnx_slots"].default)
+        engine = OnnxEngine(
+            uri, shape, session=SESSION, threads=threads, prefix_bytes=prefixes, limits=limits, slots=slots
+        )
         token = shape.cache_per_token
     host = engine.host
     host.load(threading.Event())
