@@ -52,12 +52,12 @@ def write_adapter(file: Path, seed: int) -> None:
     adapter = ort.AdapterFormat()
     adapter.set_adapter_version(1)
     adapter.set_model_version(1)
-    adapter.set_parameters(
-        {
-            name: ort.OrtValue.ortvalue_from_numpy(random.normal(size=shape).astype(np.float32))
-            for name, shape in values.items()
-        }
-    )
+    # Held until they are written: the format keeps pointers to the arrays and no reference to them.
+    held = {
+        name: ort.OrtValue.ortvalue_from_numpy(random.normal(size=shape).astype(np.float32))
+        for name, shape in values.items()
+    }
+    adapter.set_parameters(held)
     adapter.export_adapter(str(file))
 
 
