@@ -214,6 +214,7 @@ def cancel(engine: Contender, seed: int) -> dict[str, Figures]:
         threads = [threading.Thread(target=victim), threading.Thread(target=waiter)]
         for thread in threads:
             thread.start()
+            # The measurement: a cancel falls anywhere in a step or a prompt's reading, so nothing is waited for.
             time.sleep(float(random.uniform(0.2, 0.8)))
         began = time.perf_counter()
         stop.set()

@@ -122,7 +122,7 @@ class Llama:
                 pass
             if time.monotonic() > limit or self._popen.poll() is not None:
                 raise SystemExit(f"{self.program} does not start")
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks: llama.cpp's server tells nobody when it is ready
         list(self.run((300,) * 65, 2, threading.Event()))
 
     def run(self, prompt: tuple[int, ...], tokens: int, stop: threading.Event) -> Iterator[int]:

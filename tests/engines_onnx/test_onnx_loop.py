@@ -300,6 +300,11 @@ def test_threads_and_length_are_those_of_the_specification(tiny):
         assert {buffer.shape[:3] for buffer in graph.buffers} == {(2, 4, 100)}
 
 
+def test_its_threads_leave_the_cores_to_others_between_two_steps(tiny):
+    graph = onnx_load.load(LoadSpec(str(tiny), threads=2, max_length=100, slots=1))._graph
+    assert graph._session.get_session_options().get_session_config_entry("session.force_spinning_stop") == "1"
+
+
 def test_the_longest_session_ends_where_it_must(model):
     heard = Heard(model)
     heard.scheduler.submit(Request(tokens=prompt(0, 3, 3999), max_tokens=97, id=1))

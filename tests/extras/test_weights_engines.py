@@ -43,6 +43,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(request: pytest.FixtureRequest, weights: Path) -> Iterator[WeightsEngine]:
     kind = ENGINES[request.param]
     if kind.missing() and not CI:
+        # Each is an extra, and mlx has no wheel everywhere; CI has both.
         pytest.skip(f"{request.param} is not installed")
     made = kind(EngineURI(request.param, "tiny"), WeightsFolder.read(weights), threads=1)
     yield made

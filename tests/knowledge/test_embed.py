@@ -35,6 +35,11 @@ def test_vectors_have_length_one_and_meaning(embedder: Any) -> None:
     assert alike > 0.5 > 0.15 > apart
 
 
+def test_its_threads_leave_the_cores_to_the_model_between_two_texts(embedder: Any) -> None:
+    options = embedder._session.get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
 def test_langchains_interface_gives_the_same(embedder: Any) -> None:
     assert embedder.embed_documents(SENTENCES) == embedder.embed_array(SENTENCES).tolist()
     assert embedder.embed_query(SENTENCES[0]) == embedder.embed_array(SENTENCES[:1])[0].tolist()
